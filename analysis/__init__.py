@@ -1,0 +1,1 @@
+"""What the runs on disk say: frames, tables, figures, orderings and the report folder."""

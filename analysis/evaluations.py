@@ -1,0 +1,75 @@
+"""One run's evaluations as they lie on disk.
+
+Axes: Q questions, S samples a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.results import Scores, is_complete, read_scores, verdict_matrix
+from eval.scores import pass_at_k_Q
+from prefix_rft.runs.store import RunDir
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One run's finished evaluation of one split under one protocol."""
+
+    seed: int | None
+    """Training seed of the run."""
+    folder: Path
+    scores: Scores
+    questions: tuple[str, ...]
+    """Ids of the Q questions, in the order of the matrix."""
+    correct_QS: NDArray[np.bool_]
+    """Verdicts."""
+
+    def question_scores(self, metric: str) -> Floats:
+        """[Q] avg@k or pass@k of every question."""
+        name, _, k = metric.partition("@")
+        draws = 1 if name == "avg" else int(k)
+        return pass_at_k_Q(self.correct_QS.sum(axis=1), self.correct_QS.shape[1], draws)
+
+
+def find_evaluations(run: RunDir, split: str) -> dict[str, Path]:
+    """Folders of the run's finished evaluations of a split, by protocol folder name."""
+    return {path.name: path for path in sorted((run.path / "eval" / split).glob("*")) if is_complete(path)}
+
+
+def read_evaluation(seed: int | None, folder: Path) -> Evaluation:
+    """One evaluation with its verdicts.
+
+    Raises:
+        DataError: a file of it is missing or damaged.
+    """
+    ids, correct_QS = verdict_matrix(folder)
+    return Evaluation(seed, folder, read_scores(folder), tuple(ids), correct_QS)
+
+
+def score_rows(run: RunDir) -> Iterator[dict[str, Any]]:
+    """Every finished score of a run under every split and protocol, one row a metric.
+
+    Raises:
+        DataError: a scores.json is damaged.
+    """
+    for split in sorted(path.name for path in (run.path / "eval").glob("*")):
+        for name, folder in find_evaluations(run, split).items():
+            yield from _rows(read_scores(folder), {"split": split, "protocol": name})
+
+
+def _rows(scores: Scores, place: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for metric, estimate in scores.metrics.items():
+        low, high = estimate.ci95 or (None, None)
+        errors = {"se_questions": estimate.se_questions, "se_samples": estimate.se_samples}
+        yield place | {"metric": metric, "value": estimate.value, **errors, "low": low, "high": high}
+    for metric in ("mean_tokens", "truncated_share", "no_answer_share"):
+        yield place | {"metric": metric, "value": getattr(scores, metric)}

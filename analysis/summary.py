@@ -1,0 +1,63 @@
+"""One row's numbers: the mean over training seeds and what is known about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import stdtrit
+
+from analysis.evaluations import Evaluation
+from eval.scores import LEVEL, standard_error_over_questions
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A mean over runs, in the unit of its values."""
+
+    mean: float
+    half_width: float | None
+    """Half of the 95% interval; None where the spread is unknown."""
+    interval: Literal["seeds", "questions", ""]
+    """What the interval is over."""
+    runs: int
+
+
+def seed_half_width(values: Sequence[float]) -> float | None:
+    """Half of the 95% t-interval of the mean over training seeds; None with one seed.
+
+    Where the mean over many seeds may lie, on these questions: the t quantile with n - 1 degrees of freedom
+    times the standard deviation over the root of n.
+    """
+    if len(values) < 2:
+        return None
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * error
+
+
+def of_metric(done: Sequence[Evaluation], metric: str) -> Summary:
+    """One score of a row with at least one evaluation; a single run takes its interval over questions."""
+    values = [evaluation.question_scores(metric).mean() for evaluation in done]
+    half = seed_half_width(values)
+    if half is not None:
+        return Summary(float(np.mean(values)), half, "seeds", len(done))
+    span = done[0].scores.metrics[metric].ci95
+    return Summary(
+        float(values[0]), (span[1] - span[0]) / 2 if span else None, "questions" if span else "", 1
+    )
+
+
+def of_length(done: Sequence[Evaluation]) -> Summary:
+    """Mean response length of a row, in tokens."""
+    values = [evaluation.scores.mean_tokens for evaluation in done]
+    half = seed_half_width(values)
+    return Summary(float(np.mean(values)), half, "" if half is None else "seeds", len(done))
+
+
+def question_error(done: Sequence[Evaluation], metric: str) -> float | None:
+    """Standard error over questions of the row's score, each question's score averaged over the seeds."""
+    mean_Q = np.mean([evaluation.question_scores(metric) for evaluation in done], axis=0)
+    return standard_error_over_questions(mean_Q)

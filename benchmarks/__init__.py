@@ -1,0 +1,1 @@
+"""Speed and memory, ours and peers', as ratios measured in one run."""

@@ -1,0 +1,1 @@
+"""Evaluation: samples of a policy, their verdicts, and scores that carry protocol and uncertainty."""

@@ -1,0 +1,187 @@
+"""What an evaluation leaves in its folder besides samples and verdicts, and how others read it.
+
+Axes: Q questions, S samples a question.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eval.protocol import ProtocolError, ProtocolRecord, differences
+from eval.samples import SAMPLES, VERDICTS, count_rows, read_table, samples_path, verdicts_path
+from eval.scores import INTERVAL_METHOD, Estimate, estimates
+from prefix_rft.errors import DataError
+from prefix_rft.runs.atomic import write_text
+
+PROTOCOL_FILE = "protocol.json"
+SCORES_FILE = "scores.json"
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+File = TypeVar("File", bound=_File)
+
+
+class Claim(_File):
+    """protocol.json: what the folder's samples are samples of."""
+
+    subject: str
+    """Whose samples: run and checkpoint."""
+    protocol: ProtocolRecord
+    """How they are made and graded."""
+
+
+class Scores(_File):
+    """scores.json: the scores of one policy on one set of questions, with everything needed to judge them."""
+
+    subject: str
+    """Whose scores: run and checkpoint."""
+    protocol: ProtocolRecord
+    """How they were measured."""
+    protocol_digest: str
+    """8 hex digits of the protocol."""
+    questions: int
+    """Q."""
+    samples: int
+    """S, samples a question."""
+    metrics: dict[str, Estimate]
+    """By name: `avg@S` first, then each `pass@k`."""
+    interval: str = INTERVAL_METHOD
+    """How the intervals were made."""
+    statuses: dict[str, int]
+    """Verdicts by status (ok, no_answer, timeout, ...); they add up to Q * S."""
+    no_answer_share: float
+    """Share of responses in which no final answer was found."""
+    truncated_share: float
+    """Share of responses cut at the longest length."""
+    mean_tokens: float
+    """Mean length of a response in tokens."""
+
+    @property
+    def headline(self) -> Estimate:
+        """avg@S."""
+        return self.metrics[f"avg@{self.samples}"]
+
+
+def claim(folder: Path, wanted: Claim) -> None:
+    """Write protocol.json into a fresh folder; in a used one make sure that it says the same.
+
+    Raises:
+        ProtocolError: the folder holds samples under another protocol, of another subject, or of none.
+    """
+    path = folder / PROTOCOL_FILE
+    if path.exists():
+        _must_match(path, _read(path, Claim), wanted)
+        return
+    if any(folder.glob("*.parquet")) or any(folder.glob("*.parts/*.parquet")):
+        raise ProtocolError(
+            f"{folder} holds samples but no {PROTOCOL_FILE}, so nobody knows how they were made; "
+            "restore it, or delete the folder to sample again."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, wanted.model_dump_json(indent=2) + "\n")
+
+
+def score(folder: Path, record: ProtocolRecord, subject: str, pass_at: Sequence[int]) -> Scores:
+    """The scores of stored verdicts.
+
+    Raises:
+        DataError: samples or verdicts are missing, damaged, or fewer or more than the protocol says.
+    """
+    ids, correct_QS = verdict_matrix(folder)
+    if correct_QS.shape != (record.questions, record.samples):
+        raise DataError(
+            f"{folder} holds verdicts on {len(ids)} questions x {correct_QS.shape[1]} samples, its protocol "
+            f"says {record.questions} x {record.samples}. Delete {verdicts_path(folder)} and run again."
+        )
+    statuses = read_table(verdicts_path(folder), VERDICTS, ["status"])["status"].to_pylist()
+    lengths = read_table(samples_path(folder), SAMPLES, ["tokens", "finished"])
+    return Scores(
+        subject=subject,
+        protocol=record,
+        protocol_digest=record.digest,
+        questions=len(ids),
+        samples=record.samples,
+        metrics=estimates(correct_QS, pass_at, record.seed),
+        statuses=dict(sorted(Counter(statuses).items())),
+        no_answer_share=statuses.count("no_answer") / len(statuses),
+        truncated_share=1 - float(np.mean(lengths["finished"].to_pylist())),
+        mean_tokens=float(np.mean(lengths["tokens"].to_pylist())),
+    )
+
+
+def write_scores(folder: Path, scores: Scores) -> None:
+    """Write scores.json, all or nothing.
+
+    Raises:
+        RunError: the disk is full or refuses.
+    """
+    write_text(folder / SCORES_FILE, scores.model_dump_json(indent=2) + "\n")
+
+
+def read_scores(folder: Path) -> Scores:
+    """The scores of a finished evaluation.
+
+    Raises:
+        DataError: scores.json is missing or damaged.
+    """
+    return _read(folder / SCORES_FILE, Scores)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether scores, samples and verdicts are there, every sample graded; reads no rows."""
+    samples, verdicts = samples_path(folder), verdicts_path(folder)
+    if not all(path.exists() for path in (folder / SCORES_FILE, samples, verdicts)):
+        return False
+    scores = read_scores(folder)
+    return count_rows(samples, SAMPLES) == count_rows(verdicts, VERDICTS) == scores.questions * scores.samples
+
+
+def verdict_matrix(folder: Path) -> tuple[list[str], NDArray[np.bool_]]:
+    """Ids of the questions in their order, and whether each sample is correct; [Q, S].
+
+    Raises:
+        DataError: verdicts.parquet is missing, damaged, or not S samples of every question in order.
+    """
+    path = verdicts_path(folder)
+    table = read_table(path, VERDICTS, ["question_id", "sample", "correct"])
+    rows = table["question_id"].to_pylist()
+    ids = list(dict.fromkeys(rows))
+    samples = len(rows) // len(ids) if ids else 0
+    complete = bool(ids) and rows == [name for name in ids for _ in range(samples)]
+    if not complete or table["sample"].to_pylist() != list(range(samples)) * len(ids):
+        raise DataError(
+            f"{path} does not hold the same samples of every question in order. "
+            "Delete that file and run again: its responses are then graded again."
+        )
+    return ids, np.array(table["correct"].to_pylist(), dtype=np.bool_).reshape(len(ids), samples)
+
+
+def _must_match(path: Path, there: Claim, wanted: Claim) -> None:
+    clashes = differences(there.protocol, wanted.protocol)
+    if there.subject != wanted.subject:
+        clashes["subject"] = f"{there.subject!r} and {wanted.subject!r}"
+    if clashes:
+        listed = "".join(f"\n  {name}: {text}" for name, text in clashes.items())
+        raise ProtocolError(
+            f"{path} describes another measurement (there, and now asked for):{listed}\n"
+            f"Evaluate into another folder, or delete {path.parent} to sample again."
+        )
+
+
+def _read(path: Path, kind: type[File]) -> File:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"there is no {path}; evaluate the run first.") from None
+    except (OSError, ValidationError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error

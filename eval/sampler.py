@@ -1,0 +1,141 @@
+"""Who writes the samples: the protocol of a sampler, and the sampler over a local policy.
+
+Axes: B rows (one sample each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefix_rft.errors import SettingsError
+
+if TYPE_CHECKING:
+    from prefix_rft.local.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the policy wrote to one prompt."""
+
+    text: str
+    tokens: int
+    """Tokens written, end-of-sequence token included."""
+    finished: bool
+    """Whether it ended by itself."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen."""
+
+    max_new: int
+    """Longest response in tokens."""
+    temperature: float
+    """0 is greedy."""
+    top_p: float
+    """1 keeps every token."""
+
+
+class Sampler(Protocol):
+    """Writes responses; row b depends on its prompt, its key and the weights, never on the other rows."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for the protocol."""
+
+    @property
+    def version(self) -> str:
+        """Its software with versions, for the protocol."""
+
+    @property
+    def subject(self) -> str:
+        """Whose samples these are, e.g. run and checkpoint; samples of two subjects are never mixed."""
+
+    @property
+    def batch(self) -> int:
+        """Rows that are best asked for together."""
+
+    def sample(
+        self, prompts: Sequence[Sequence[int]], key_B: NDArray[np.uint64], decoding: Decoding
+    ) -> list[Response]:
+        """One response to each prompt, in order."""
+
+
+class Decoder(Protocol):
+    """The half of an encoder that sampling needs."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of the ids, special tokens dropped."""
+
+
+class LocalSampler:
+    """Samples of a policy in this process."""
+
+    name = "local"
+
+    def __init__(self, policy: Policy, decoder: Decoder, *, subject: str, batch: int) -> None:
+        """Wrap a policy.
+
+        Args:
+            policy: the weights to sample from.
+            decoder: ids to text.
+            subject: whose samples these are, e.g. `run 0123456789ab step 60`.
+            batch: most rows decoded together.
+        """
+        self.policy = policy
+        self.decoder = decoder
+        self.subject = subject
+        self.batch = batch
+        self.version = local_version()
+
+    def sample(
+        self, prompts: Sequence[Sequence[int]], key_B: NDArray[np.uint64], decoding: Decoding
+    ) -> list[Response]:
+        """One response to each prompt, in order, `batch` rows at a time.
+
+        Raises:
+            SettingsError: a prompt and the longest response do not fit the policy's context.
+        """
+        self._must_fit(prompts, decoding.max_new)
+        return [
+            response
+            for start in range(0, len(prompts), self.batch)
+            for response in self._generate(
+                prompts[start : start + self.batch], key_B[start : start + self.batch], decoding
+            )
+        ]
+
+    def _generate(
+        self, prompts: Sequence[Sequence[int]], key_B: NDArray[np.uint64], decoding: Decoding
+    ) -> list[Response]:
+        made = self.policy.generate(
+            prompts,
+            max_new=[decoding.max_new] * len(prompts),
+            key_B=key_B,
+            start_B=[0] * len(prompts),
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+        )
+        return [
+            Response(self.decoder.decode(ids), len(ids), finished)
+            for ids, finished in zip(made.tokens, made.finished, strict=True)
+        ]
+
+    def _must_fit(self, prompts: Sequence[Sequence[int]], max_new: int) -> None:
+        longest = max((len(prompt) for prompt in prompts), default=0)
+        if longest + max_new > self.policy.context_length:
+            raise SettingsError(
+                f"a prompt of {longest} tokens and a response of up to {max_new} exceed the model's context "
+                f"of {self.policy.context_length}; lower data.max_response_tokens or data.max_prompt_tokens"
+            )
+
+
+def local_version() -> str:
+    """The software a local sample depends on, without its build tag (+cpu, +cu128); imports none of it."""
+    return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torch", "transformers"))

@@ -1,0 +1,1 @@
+"""The front door: the Hydra tree, stages, launchers and the command line."""

@@ -1,0 +1,71 @@
+"""prefix-rft check-data: what a data set holds, and every row that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from prefix_rft.data import Encoder, load
+from prefix_rft.data.check import DataCheck, SplitCheck, check
+from prefix_rft.settings import DataSettings
+
+_LISTED = 20
+
+
+def check_data(settings: DataSettings, encoder: Encoder | None = None, console: Console | None = None) -> int:
+    """Print counts per split and list what is left out or does not fit.
+
+    Bad rows are listed whether or not the settings would skip them.
+
+    Args:
+        settings: the data to look at.
+        encoder: measures prompts and demonstrations against the token budgets; None leaves them unmeasured.
+        console: where to print; standard output by default.
+
+    Returns:
+        0 where everything can be used as it is, 1 where something is left out or does not fit.
+    """
+    out = console or Console()
+    lenient = settings.model_copy(update={"skip_bad_rows": True})
+    with out.status("reading and grading"):
+        found = check(load(lenient), lenient, encoder)
+    _print(found, out, measured=encoder is not None)
+    return 0 if found.clean else 1
+
+
+def _print(found: DataCheck, out: Console, *, measured: bool) -> None:
+    table = Table("split", "questions", "taught", "demonstrations", "correct", "repeated")
+    for split in found.splits:
+        table.add_row(*_cells(split))
+    out.print(table)
+    out.print(f"sha256 of the content: {found.digest}", soft_wrap=True)
+    for split in found.splits:
+        _list(out, f"{split.split}: answers that only the same string matches", split.string_only)
+        _list(out, f"{split.split}: beyond the token budgets", [str(item) for item in split.unfit])
+    if not measured:
+        out.print("Lengths were not measured: no tokenizer was given.")
+    _list(out, "rows left out", [str(row) for row in found.skipped])
+
+
+def _cells(split: SplitCheck) -> list[str]:
+    share = f"{split.correct} ({split.correct / split.demonstrations:.1%})" if split.demonstrations else "-"
+    return [
+        split.split,
+        str(split.questions),
+        str(split.with_demonstration),
+        str(split.demonstrations),
+        share,
+        str(split.repeated),
+    ]
+
+
+def _list(out: Console, title: str, items: Sequence[str]) -> None:
+    if not items:
+        return
+    out.print(f"{title}: {len(items)}")
+    for item in items[:_LISTED]:
+        out.print(f"  {item}", markup=False, highlight=False, soft_wrap=True)
+    if len(items) > _LISTED:
+        out.print(f"  and {len(items) - _LISTED} more")

@@ -1,0 +1,1 @@
+"""The Hydra tree: groups of settings and the scales that put them together."""

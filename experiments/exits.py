@@ -1,0 +1,42 @@
+"""Exit codes of every command, and errors printed without a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefix_rft.errors import PrefixRftError
+
+FAILED = 1
+REFUSED = 2
+INTERRUPTED = 75
+
+
+class CellsFailedError(PrefixRftError):
+    """Some cells failed; the others went on."""
+
+
+class CellsInterruptedError(PrefixRftError):
+    """The command was stopped; what was running saved its work."""
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Turn the user's errors into a message on standard error and an exit code.
+
+    SystemExit passes through Hydra, which would report any other exception as its own with a traceback.
+    """
+    try:
+        yield
+    except CellsInterruptedError as stop:
+        _leave(str(stop), INTERRUPTED)
+    except CellsFailedError as failure:
+        _leave(str(failure), FAILED)
+    except PrefixRftError as error:
+        _leave(f"error: {error}", REFUSED)
+
+
+def _leave(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,155 @@
+"""The stages of one run: train, then evaluate every split that is asked for. Each is skipped where it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from eval.evaluate import evaluate as run_evaluation
+from eval.protocol import ProtocolRecord, describe
+from eval.sampler import LocalSampler
+from prefix_rft import data, grading
+from prefix_rft.data.encode import encode_questions
+from prefix_rft.data.schema import Question, Split
+from prefix_rft.errors import RunError
+from prefix_rft.grading import make_grader
+from prefix_rft.local.stop import Interrupted, StopFlag
+from prefix_rft.local.trainer import load_model, load_model_encoder
+from prefix_rft.runs.checkpoint import latest_checkpoint, verify
+from prefix_rft.runs.markers import TRAIN, evaluation_stage
+from prefix_rft.runs.provenance import write_provenance
+from prefix_rft.runs.state import StateWriter
+from prefix_rft.runs.store import RunDir, Store
+from prefix_rft.runs.tracking import start_mirror
+from prefix_rft.settings import PretrainedModel, RunConfig
+
+
+def record_provenance(run: RunDir) -> None:
+    """Write down commit, versions, machine and command of this attempt."""
+    write_provenance(run.path)
+
+
+@contextmanager
+def mirrored(run: RunDir, config: RunConfig) -> Iterator[None]:
+    """While it lasts, a process of its own mirrors the run's metrics to W&B, where they should be seen live.
+
+    Offline nobody watches: the launcher then mirrors all its runs at once when they are over.
+    """
+    if config.tracking.wandb != "online":
+        yield
+        return
+    mirror = start_mirror(run.path, config.tracking)
+    try:
+        yield
+    finally:
+        if mirror is not None:
+            mirror.finish()
+
+
+def train(run: RunDir, config: RunConfig, parent_id: str | None, state: StateWriter, stop: StopFlag) -> None:
+    """Train the run, or make the base model, unless that is done."""
+    if run.stages.is_done(TRAIN):
+        return
+    state.running(TRAIN)
+    if run.kind == "base":
+        from prefix_rft.local.base import make_base
+
+        step = make_base(config, run, stop=stop, progress=state.progress)
+    else:
+        from prefix_rft.local import trainer
+
+        start = starting_model(config, parent_id)
+        step = trainer.train(config, run, start, stop=stop, progress=state.progress)
+    run.stages.mark_done(TRAIN, step=step)
+
+
+def starting_model(config: RunConfig, parent_id: str | None) -> Path | str:
+    """Folder or hub name of the model that training starts from.
+
+    Raises:
+        RunError: the parent run has no checkpoint.
+    """
+    if parent_id is None:
+        assert isinstance(config.model, PretrainedModel)
+        return config.model.path
+    parent = Store(config.store).open(parent_id)
+    if not parent.stages.is_done(TRAIN):
+        raise RunError(f"run {parent_id}, which this run starts from: {parent.stages.why_not_done(TRAIN)}")
+    return trained_model(parent)
+
+
+def trained_model(run: RunDir) -> Path:
+    """Folder of the run's last checkpoint, verified."""
+    newest = latest_checkpoint(run.path)
+    if newest is None:
+        raise RunError(f"run {run.id} has no checkpoint; train it first")
+    verify(newest)
+    return newest.path
+
+
+def evaluate(run: RunDir, config: RunConfig, state: StateWriter, stop: StopFlag) -> None:
+    """Evaluate every split that the configuration asks for and that is not done."""
+    for split in config.evaluation.splits:
+        folder = run.evaluation(split, config)
+        stage = evaluation_stage(split, folder.name)
+        if not run.stages.is_done(stage):
+            state.running(stage)
+            _evaluate_split(run, config, split, folder, _Teller(state, stop))
+            run.stages.mark_done(stage, samples=config.evaluation.samples)
+
+
+class _Teller:
+    """Passes an evaluation's progress on, and leaves it where a stop was asked for."""
+
+    def __init__(self, state: StateWriter, stop: StopFlag) -> None:
+        self._state, self._stop = state, stop
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if self._stop:
+            raise Interrupted(f"{self._stop.signal} while {stage}: {done} of {total} questions")
+        self._state.progress(done, total)
+
+
+def _evaluate_split(run: RunDir, config: RunConfig, split: Split, folder: Path, teller: _Teller) -> None:
+    source = trained_model(run)
+    encoder = load_model_encoder(config, source)
+    sampler = LocalSampler(
+        load_model(config, source),
+        encoder,
+        subject=f"run {run.id} {source.name}",
+        batch=config.backend.generation_batch,
+    )
+    questions = data.load(config.data).split(split)
+    encoded = encode_questions(questions, encoder, config.data, with_demonstrations=False)
+    kept = {question.id for question in encoded.questions}
+    questions = tuple(question for question in questions if question.id in kept)
+    with make_grader(config.data.grading) as grader:
+        run_evaluation(
+            folder,
+            questions,
+            encoded.questions,
+            sampler,
+            grader,
+            _protocol(config, split, questions, sampler),
+            config.evaluation,
+            config.data.max_response_tokens,
+            teller,
+        )
+
+
+def _protocol(
+    config: RunConfig, split: Split, questions: Sequence[Question], sampler: LocalSampler
+) -> ProtocolRecord:
+    template = config.model.template if isinstance(config.model, PretrainedModel) else config.model.kind
+    return describe(
+        config.evaluation,
+        config.data.grading,
+        questions,
+        split=split,
+        max_tokens=config.data.max_response_tokens,
+        template=template,
+        grader=grading.version(config.data.grading),
+        sampler=sampler.name,
+        sampler_version=sampler.version,
+    )

@@ -1,0 +1,102 @@
+"""One run in a process of its own: `python -m experiments.worker`, with the request as JSON on standard input.
+
+Exit code: 0 done, 1 failed, 75 interrupted (its work is saved), 76 another process holds the run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from prefix_rft.errors import RunLockedError
+from prefix_rft.runs.lock import RunLock
+from prefix_rft.runs.state import StateWriter
+from prefix_rft.runs.store import RunDir, Store
+from prefix_rft.settings import RunConfig
+
+FAILED = 1
+INTERRUPTED = 75
+LOCKED = 76
+LOG_FILE = "run.log"
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a worker is asked to do."""
+
+    run_id: str
+    parent_id: str | None
+    """The run whose last checkpoint training starts from; None for a base or a given model."""
+    config: RunConfig
+    """With the evaluation that is asked for, which may differ from the one the run was made with."""
+
+    def to_json(self) -> bytes:
+        """For the worker's standard input."""
+        return TypeAdapter(Request).dump_json(self)
+
+
+def log_path(run: RunDir) -> Path:
+    """Where a worker's output goes."""
+    return run.path / LOG_FILE
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    _stop_with_parent()
+    request = TypeAdapter(Request).validate_json(sys.stdin.buffer.read())
+    run = Store(request.config.store).open(request.run_id)
+    try:
+        with RunLock(run.path):
+            return _work(run, request)
+    except RunLockedError as error:
+        print(error, file=sys.stderr)
+        return LOCKED
+
+
+def _work(run: RunDir, request: Request) -> int:
+    from prefix_rft.local.stop import Interrupted, StopFlag
+
+    stop = StopFlag().listen()
+    state = StateWriter(run.path)
+    state.attempt()
+    try:
+        _stages(run, request, state, stop)
+    except Interrupted as reason:
+        print(f"interrupted: {reason}", file=sys.stderr)
+        state.queued(reason=str(reason))
+        return INTERRUPTED
+    except Exception as error:
+        traceback.print_exc()
+        state.failed(error, log=LOG_FILE)
+        return FAILED
+    state.done()
+    return 0
+
+
+def _stages(run: RunDir, request: Request, state: StateWriter, stop: Any) -> None:
+    from experiments import stages
+
+    stages.record_provenance(run)
+    with stages.mirrored(run, request.config):
+        stages.train(run, request.config, request.parent_id, state, stop)
+        stages.evaluate(run, request.config, state, stop)
+
+
+def _stop_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the launcher dies: the run then saves and leaves instead of going on unseen."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() == 1:
+        raise SystemExit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

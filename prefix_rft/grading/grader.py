@@ -1,0 +1,167 @@
+"""The grader: extraction, equality as strings, then math-verify in worker processes, remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Self, cast
+
+from prefix_rft.errors import GradingError
+from prefix_rft.grading.cache import VerdictCache
+from prefix_rft.grading.extract import extract
+from prefix_rft.grading.pool import Outcome, Pool
+from prefix_rft.grading.strings import same_formula, same_text
+from prefix_rft.grading.verdict import Counts, GoldCheck, Grade, Status, Verdict
+from prefix_rft.settings.grading import GradingSettings
+
+GRADER_VERSION = 1
+"""Raised with every change of this package that can change a verdict."""
+
+_ENTRY = "prefix_rft.grading.verify:respond"
+_CACHED_VERDICTS = 100_000
+
+Pair = tuple[str, str]
+
+
+def make_grader(settings: GradingSettings) -> Grader:
+    """A grader by these settings; it starts no process before one is needed."""
+    return Grader(settings)
+
+
+def version(settings: GradingSettings) -> str:
+    """The grader in a score's protocol line: the verifier, its version, and how answers are found."""
+    name = "exact string"
+    if settings.verifier == "math_verify":
+        name = f"math-verify {metadata.version('math-verify')} or exact string"
+    rules = [
+        rule if rule != "after_marker" else f"after {'|'.join(settings.markers)}" for rule in settings.extract
+    ]
+    return f"{name}; answer: {', '.join(rules)}; grader {GRADER_VERSION}"
+
+
+class Grader:
+    """Grades responses against gold answers; use it as a context manager, or close it.
+
+    With `math_verify` a pair that is not the same string is compared in a worker process, once: equal pairs
+    of gold and extracted answer share a verdict. With `exact` nothing but whitespace around the answers is
+    ignored and no process is started.
+    """
+
+    def __init__(
+        self, settings: GradingSettings, *, entry: str = _ENTRY, cached: int = _CACHED_VERDICTS
+    ) -> None:
+        """Make a grader without starting a process.
+
+        Args:
+            settings: How answers are found and compared, and the limits.
+            entry: "module:function" that the workers run.
+            cached: Most verdicts that are remembered.
+        """
+        self.settings = settings
+        self.version = version(settings)
+        self._cache = VerdictCache(cached)
+        self._counts = Counts()
+        self._pool = Pool(
+            entry,
+            workers=settings.workers,
+            timeout_seconds=settings.timeout_seconds,
+            memory_mb=settings.memory_mb,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def counts(self) -> Counts:
+        """What was graded so far, by status; hits of the cache; workers replaced."""
+        self._counts.worker_restarts = self._pool.restarts
+        return self._counts
+
+    def grade(self, pairs: Sequence[Pair]) -> list[Grade]:
+        """Grades of (gold answer, response) pairs, in their order.
+
+        Raises:
+            GradingError: a gold answer is empty, the grader is closed, or no worker can be started.
+        """
+        golds = [gold for gold, _ in pairs]
+        _refuse_empty_golds(golds)
+        answers = [extract(response, self.settings.extract, self.settings.markers) for _, response in pairs]
+        verdicts = self._verdicts(
+            [(gold, answer) for gold, answer in zip(golds, answers, strict=True) if answer is not None]
+        )
+        grades = [_grade(gold, answer, verdicts) for gold, answer in zip(golds, answers, strict=True)]
+        self._counts.by_status.update(grade.status for grade in grades)
+        return grades
+
+    def check_gold(self, gold: str) -> GoldCheck:
+        """What a gold answer allows: see `GoldCheck`."""
+        return self.check_golds([gold])[0]
+
+    def check_golds(self, golds: Sequence[str]) -> list[GoldCheck]:
+        """What each gold answer allows; a reading that hits a limit counts as string_only."""
+        readable: dict[str, bool] = dict.fromkeys(golds, False)
+        if self.settings.verifier == "math_verify":
+            asked = [gold for gold in readable if gold.strip()]
+            outcomes = self._pool.map([("is_mathematics", gold) for gold in asked])
+            readable.update(
+                {gold: outcome.value is True for gold, outcome in zip(asked, outcomes, strict=True)}
+            )
+        return ["parsed" if readable[gold] else "string_only" if gold.strip() else "empty" for gold in golds]
+
+    def start(self) -> None:
+        """Start the workers now rather than at the first verdict, e.g. while a model generates."""
+        if self.settings.verifier == "math_verify":
+            self._pool.start()
+
+    def close(self) -> None:
+        """End the workers; a second call does nothing."""
+        self._pool.close()
+
+    def _verdicts(self, found: Sequence[Pair]) -> dict[Pair, Verdict]:
+        if self.settings.verifier == "exact":
+            return {(gold, answer): Verdict(same_text(gold, answer), "ok") for gold, answer in found}
+        verdicts = {pair: Verdict(correct=True, status="ok") for pair in found if same_formula(*pair)}
+        compared = [pair for pair in found if pair not in verdicts]
+        verdicts |= self._remembered(compared)
+        unknown = [pair for pair in dict.fromkeys(compared) if pair not in verdicts]
+        for pair, verdict in zip(unknown, self._judge(unknown), strict=True):
+            verdicts[pair] = verdict
+            self._cache.put((*pair, self.version), verdict)
+        self._counts.cache_hits += len(compared) - len(unknown)
+        return verdicts
+
+    def _remembered(self, pairs: Sequence[Pair]) -> dict[Pair, Verdict]:
+        cached = {pair: self._cache.get((*pair, self.version)) for pair in pairs}
+        return {pair: verdict for pair, verdict in cached.items() if verdict is not None}
+
+    def _judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        if not pairs:
+            return []
+        outcomes = self._pool.map([("judge", gold, answer) for gold, answer in pairs])
+        return [_verdict(outcome) for outcome in outcomes]
+
+
+def _grade(gold: str, answer: str | None, verdicts: Mapping[Pair, Verdict]) -> Grade:
+    if answer is None:
+        return Grade(correct=False, status="no_answer", extracted=None)
+    verdict = verdicts[gold, answer]
+    return Grade(verdict.correct, verdict.status, answer)
+
+
+def _verdict(outcome: Outcome) -> Verdict:
+    if outcome.ending != "ok":
+        return Verdict(correct=False, status=outcome.ending)
+    correct, status = cast(tuple[bool, Status], outcome.value)
+    return Verdict(correct, status)
+
+
+def _refuse_empty_golds(golds: Sequence[str]) -> None:
+    empty = [index for index, gold in enumerate(golds) if not gold.strip()]
+    if empty:
+        raise GradingError(
+            f"{len(empty)} of {len(golds)} gold answers are empty (the first at index {empty[0]}). "
+            "Leave these questions out, or give their answers."
+        )

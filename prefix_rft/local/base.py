@@ -1,0 +1,195 @@
+"""The stage that makes a starting model where none is given.
+
+A tiny model is taught the embedded task's language and habits; a scratch model is random, with a tokenizer trained
+on the data.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from prefix_rft import data, keyed
+from prefix_rft.data.chain import chain_tokens
+from prefix_rft.data.chain_encoder import ChainEncoder
+from prefix_rft.data.encode import Encoder, load_encoder
+from prefix_rft.data.scratch import train_scratch_tokenizer, training_texts
+from prefix_rft.errors import SettingsError, TrainingError
+from prefix_rft.local.initial import write_random_model
+from prefix_rft.local.optimizer import Optimizer
+from prefix_rft.local.policy import Policy, load_policy
+from prefix_rft.local.stop import Interrupted, StopFlag
+from prefix_rft.local.trainer import Progress
+from prefix_rft.runs.checkpoint import save_checkpoint
+from prefix_rft.runs.metrics import MetricsWriter
+from prefix_rft.runs.store import RunDir
+from prefix_rft.settings import ChainData, RunConfig, ScratchModel, SftPhase, TinyModel
+
+_BATCH = 64
+_LOG_EVERY = 20
+_LEARNT_LOSS = 0.06
+"""Mean loss of a response token, over a window of steps, under which the skill counts as learnt.
+
+When it is learnt differs between seeds by hundreds of steps. The floor is about 0.02: the entropy of choosing between
+one operation and two.
+"""
+_WINDOW = 20
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """One stretch of the tiny model's schooling."""
+
+    name: str
+    steps: int
+    stepwise: float
+    """Share of one-operation steps in the solutions."""
+    share_by_operations: tuple[float, ...]
+    """Share of questions with 1, 2, ... operations."""
+    optimizer: SftPhase
+    until_learnt: bool = False
+
+
+def make_base(config: RunConfig, run: RunDir, *, stop: StopFlag, progress: Progress) -> int:
+    """Make the starting model of a configuration; returns the step of its checkpoint.
+
+    Raises:
+        Interrupted: a stop was asked for; the stage starts over next time.
+        SettingsError: the model is given already, or does not fit the data.
+    """
+    MetricsWriter(run.path).truncate_after(0)
+    if isinstance(config.model, TinyModel) and isinstance(config.data, ChainData):
+        return _make_tiny(config, config.model, config.data, run, stop, progress)
+    if isinstance(config.model, ScratchModel):
+        return _make_scratch(config, config.model, run, progress)
+    raise SettingsError(
+        f"model.kind={config.model.kind} with data.kind={config.data.kind} needs no base stage"
+    )
+
+
+def _make_scratch(config: RunConfig, model: ScratchModel, run: RunDir, progress: Progress) -> int:
+    questions = data.load(config.data).train
+
+    def write(folder: Path) -> None:
+        train_scratch_tokenizer(training_texts(questions), model.vocabulary, folder)
+        _write_model(folder, model, load_encoder(folder))
+
+    save_checkpoint(run.path, 1, write, keep=1)
+    progress(1, 1)
+    return 1
+
+
+def _make_tiny(
+    config: RunConfig, model: TinyModel, chain: ChainData, run: RunDir, stop: StopFlag, progress: Progress
+) -> int:
+    encoder = ChainEncoder(chain.modulus)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_model(Path(folder), model, encoder)
+        policy = load_policy(folder, config.backend)
+    phases = _phases(model, chain.max_operations)
+    steps = _Schooling(policy, encoder, chain.modulus, model.base_seed, run).train(phases, stop, progress)
+
+    def write(folder: Path) -> None:
+        policy.save(folder)
+        encoder.save(folder)
+
+    save_checkpoint(run.path, steps, write, keep=1)
+    return steps
+
+
+def _write_model(folder: Path, model: TinyModel | ScratchModel, encoder: Encoder) -> None:
+    write_random_model(
+        folder,
+        model.architecture,
+        vocabulary=encoder.vocabulary_size,
+        eos_id=encoder.eos_id,
+        pad_id=encoder.pad_id,
+        seed=model.base_seed,
+    )
+
+
+def _phases(model: TinyModel, longest: int) -> list[_Phase]:
+    steady = SftPhase(learning_rate=6e-3, decay="constant", warmup_fraction=0.03, beta2=0.95)
+    falling = SftPhase(learning_rate=6e-3, warmup_fraction=0.0, final_share=0.05, beta2=0.95)
+    gentle = SftPhase(learning_rate=1e-3, warmup_fraction=0.3, final_share=0.2, beta2=0.95)
+    mostly_long, long = _mixture(0.4, longest), _mixture(0.1, longest)
+    return [
+        _Phase("skill", model.skill_steps, model.skill_stepwise, mostly_long, steady, until_learnt=True),
+        _Phase("polish", model.polish_steps, model.skill_stepwise, mostly_long, falling),
+        _Phase("habit", model.habit_steps, model.habit_stepwise, long, gentle),
+    ]
+
+
+def _mixture(single: float, longest: int) -> tuple[float, ...]:
+    """A share of single operations, the rest spread evenly over longer chains."""
+    return (single, *[(1 - single) / (longest - 1)] * (longest - 1)) if longest > 1 else (1.0,)
+
+
+class _Schooling:
+    """Supervised training on fresh questions that the task makes as it goes."""
+
+    def __init__(self, policy: Policy, encoder: ChainEncoder, modulus: int, seed: int, run: RunDir) -> None:
+        self.policy, self.encoder, self.modulus, self.seed = policy, encoder, modulus, seed
+        self.metrics = MetricsWriter(run.path)
+        self.step = 0
+
+    def train(self, phases: Sequence[_Phase], stop: StopFlag, progress: Progress) -> int:
+        total = sum(phase.steps for phase in phases)
+        for phase in phases:
+            self._phase(phase, total, stop, progress)
+        return self.step
+
+    def _phase(self, phase: _Phase, total: int, stop: StopFlag, progress: Progress) -> None:
+        optimizer = Optimizer(self.policy, phase.optimizer, phase.steps)
+        rng = keyed.generator("schooling", self.seed, phase.name)
+        losses: deque[float] = deque(maxlen=_WINDOW)
+        for _ in range(phase.steps):
+            if stop:
+                raise Interrupted(f"{stop.signal} while the base model was trained; it starts over")
+            losses.append(self._one_step(phase, optimizer, rng))
+            progress(self.step, total)
+            if self.step % _LOG_EVERY == 0:
+                self.metrics.append(self.step, "train", {"loss": losses[-1], "phase": phase.name})
+            if phase.until_learnt and _mean(losses) < _LEARNT_LOSS:
+                break
+        else:
+            if phase.until_learnt and phase.steps:
+                self._refuse(phase, _mean(losses))
+
+    def _refuse(self, phase: _Phase, loss: float) -> None:
+        raise TrainingError(
+            f"the base model of base_seed={self.seed} has not learnt the {phase.name} in {phase.steps} steps (loss "
+            f"{loss:.3f}, wanted below {_LEARNT_LOSS}); take another model.base_seed or raise model.skill_steps"
+        )
+
+    def _one_step(self, phase: _Phase, optimizer: Optimizer, rng: np.random.Generator) -> float:
+        shares = phase.share_by_operations
+        operations = rng.choice(np.arange(1, len(shares) + 1), p=shares, size=_BATCH)
+        rows = chain_tokens(self.modulus, operations.tolist(), phase.stepwise, rng)
+        optimizer.zero_grad()
+        loss = _token_mean_loss(self.policy, rows, self.encoder.pad_id)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        self.step += 1
+        return float(loss.detach())
+
+
+def _token_mean_loss(
+    policy: Policy, rows: Sequence[tuple[list[int], list[int]]], pad_id: int
+) -> torch.Tensor:
+    width = max(len(prompt) + len(response) for prompt, response in rows)
+    ids_BL = torch.tensor([p + r + [pad_id] * (width - len(p) - len(r)) for p, r in rows])
+    response_length_B = torch.tensor([len(response) for _, response in rows])
+    prompt_length_B = torch.tensor([len(prompt) for prompt, _ in rows])
+    logp_BT, _ = policy.logprobs(ids_BL, prompt_length_B, response_length_B, with_entropy=False)
+    return -logp_BT.sum() / response_length_B.sum()
+
+
+def _mean(losses: deque[float]) -> float:
+    return sum(losses) / len(losses) if len(losses) == _WINDOW else float("inf")

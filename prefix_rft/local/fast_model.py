@@ -1,0 +1,197 @@
+"""Qwen2 and Llama rewritten for small models: fused weights, few kernel calls, no attention mask.
+
+Axes: B rows, L tokens, n = B * L tokens flattened (or those of them that are kept), h heads, k heads of keys
+and values, s head size, d width, f inner width of the feed-forward part, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import Function, once_differentiable
+from torch.nn import functional
+
+from prefix_rft.local.convert import Shape
+
+
+class FastModel(nn.Module):
+    """A causal language model on right-padded rows: causal attention keeps padding out of real tokens."""
+
+    _rotation_Ls: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embedding = _empty(shape.vocabulary, shape.width)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = _empty(shape.width)
+        self.head = None if shape.tied else _empty(shape.vocabulary, shape.width)
+        self.register_buffer("_rotation_Ls", _rotations(shape), persistent=False)
+
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, first to last."""
+        return cast("list[Block]", list(self.blocks))
+
+    def hidden(self, ids_BL: Tensor, keep_n: Tensor) -> Tensor:
+        """Normalised last hidden states, without the last norm's gain, which `head_weight` carries; [n, d].
+
+        Args:
+            ids_BL: int64 token ids, right-padded.
+            keep_n: int64 indices into the flattened tokens; the end of the last block runs on these only.
+        """
+        turn_Lhs = self.turns(ids_BL.shape[1])
+        x_nd = functional.embedding(ids_BL.flatten(), self.embedding)
+        *earlier, last = self.layers
+        for block in earlier:
+            x_nd = block.feed(x_nd, block.attend(x_nd, turn_Lhs))
+        heads_nd = last.attend(x_nd, turn_Lhs)
+        x_nd = last.feed(x_nd.index_select(0, keep_n), heads_nd.index_select(0, keep_n))
+        return normalise(x_nd, self.shape.norm_eps)
+
+    def turns(self, length: int) -> Tensor:
+        """Factors of the first positions: rotations of queries and keys, ones for values; [L, h + 2k, s / 2].
+
+        One product then serves the whole fused projection, which is cheaper than to take it apart first.
+        """
+        rotation_L1s = self._rotation_Ls[:length, None]
+        turning = self.shape.heads + self.shape.key_value_heads
+        still_Lks = torch.ones_like(rotation_L1s).expand(-1, self.shape.key_value_heads, -1)
+        return torch.cat([rotation_L1s.expand(-1, turning, -1), still_Lks], 1)
+
+    def head_weight(self) -> Tensor:
+        """Output embedding times the gain of the last norm; [V, d]."""
+        return (self.embedding if self.head is None else self.head) * self.norm
+
+    def logits(self, ids_BL: Tensor) -> Tensor:
+        """Logits at every position; [B, L, V]."""
+        every_n = torch.arange(ids_BL.numel(), device=ids_BL.device)
+        return functional.linear(self.hidden(ids_BL, every_n), self.head_weight()).view(*ids_BL.shape, -1)
+
+
+class Block(nn.Module):
+    """One transformer block; the gains of its norms are multiplied into the weights that follow them."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        heads_out = shape.heads * shape.head_size
+        qkv_out = heads_out + 2 * shape.key_value_heads * shape.head_size
+        self.shape = shape
+        self.attention_norm = _empty(shape.width)
+        self.qkv = _empty(qkv_out, shape.width)
+        self.qkv_bias = _empty(qkv_out) if shape.qkv_bias else None
+        self.out = _empty(shape.width, heads_out)
+        self.feed_norm = _empty(shape.width)
+        self.gate_up = _empty(2 * shape.inner, shape.width)
+        self.down = _empty(shape.width, shape.inner)
+
+    def project(self, x_nd: Tensor, turn_Lhs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries [B, h, L, s] and keys, and values, [B, k, L, s]."""
+        shape = self.shape
+        y_nd = functional.linear(
+            normalise(x_nd, shape.norm_eps), self.qkv * self.attention_norm, self.qkv_bias
+        )
+        y_BLhs = _call(_Rotate, y_nd.view(-1, len(turn_Lhs), turn_Lhs.shape[1], shape.head_size), turn_Lhs)
+        sizes = [shape.heads, shape.key_value_heads, shape.key_value_heads]
+        q_BLhs, k_BLks, v_BLks = torch.split(y_BLhs, sizes, 2)
+        return q_BLhs.transpose(1, 2), k_BLks.transpose(1, 2), v_BLks.transpose(1, 2)
+
+    def attend(self, x_nd: Tensor, turn_Lhs: Tensor) -> Tensor:
+        """Output of the attention heads; [n, h * s]."""
+        return attention(*self.project(x_nd, turn_Lhs))
+
+    def feed(self, x_nd: Tensor, heads_nd: Tensor) -> Tensor:
+        """The rest of the block, token by token; [n, d]."""
+        x_nd = torch.addmm(x_nd, heads_nd, self.out.t())
+        gate_up_nf = functional.linear(normalise(x_nd, self.shape.norm_eps), self.gate_up * self.feed_norm)
+        return torch.addmm(x_nd, _call(_SwiGlu, gate_up_nf), self.down.t())
+
+
+def attention(q_BhLs: Tensor, k_BkLs: Tensor, v_BkLs: Tensor) -> Tensor:
+    """Causal attention of whole rows; [n, h * s]."""
+    grouped = q_BhLs.shape[1] != k_BkLs.shape[1]
+    heads_BhLs = functional.scaled_dot_product_attention(
+        q_BhLs, k_BkLs, v_BkLs, is_causal=True, enable_gqa=grouped
+    )
+    return heads_BhLs.transpose(1, 2).flatten(2).flatten(0, 1)
+
+
+def normalise(x_nd: Tensor, eps: float) -> Tensor:
+    """x / sqrt(mean(x^2) + eps): RMSNorm without its gain."""
+    return _call(_RmsNorm, x_nd, eps)
+
+
+def rotate(x_BLhs: Tensor, turn_Lhs: Tensor) -> Tensor:
+    """Rotary embedding: neighbours in a head are real and imaginary part of one number."""
+    pairs = torch.view_as_complex(x_BLhs.view(*x_BLhs.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turn_Lhs).flatten(-2)
+
+
+def _rotations(shape: Shape) -> Tensor:
+    """Unit complex numbers of the rotary embedding; complex64 [positions, s / 2]."""
+    frequency_s = shape.rope_theta ** -(torch.arange(0, shape.head_size, 2).float() / shape.head_size)
+    angle_Ls = torch.arange(shape.max_positions).float()[:, None] * frequency_s
+    return torch.polar(torch.ones_like(angle_Ls), angle_Ls)
+
+
+def _call(function: type[Function], *inputs: Tensor | float) -> Tensor:
+    out: Tensor = function.apply(*inputs)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _empty(*size: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(size))
+
+
+class _RmsNorm(Function):
+    @staticmethod
+    def forward(ctx: Any, x_nd: Tensor, eps: float) -> Tensor:
+        length_n1 = torch.linalg.vector_norm(x_nd, dim=-1, keepdim=True)
+        scale_n1 = length_n1.square_().div_(x_nd.shape[-1]).add_(eps).rsqrt_()
+        ctx.save_for_backward(x_nd, scale_n1)
+        out_nd: Tensor = x_nd * scale_n1
+        return out_nd
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_nd: Tensor) -> tuple[Tensor, None]:
+        x_nd, scale_n1 = ctx.saved_tensors
+        along_n1 = (grad_nd * x_nd).sum(-1, keepdim=True)
+        along_n1.mul_(scale_n1.square()).div_(-x_nd.shape[-1])
+        return torch.addcmul(grad_nd, x_nd, along_n1).mul_(scale_n1), None
+
+
+class _SwiGlu(Function):
+    """silu(gate) * up of the two halves of the input."""
+
+    @staticmethod
+    def forward(ctx: Any, gate_up_nf: Tensor) -> Tensor:
+        gate_nf, up_nf = gate_up_nf.chunk(2, -1)
+        silu_nf = functional.silu(gate_nf)
+        ctx.save_for_backward(gate_up_nf, silu_nf)
+        return silu_nf * up_nf
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_nf: Tensor) -> Tensor:
+        gate_up_nf, silu_nf = ctx.saved_tensors
+        gate_nf, up_nf = gate_up_nf.chunk(2, -1)
+        out_nf = torch.empty_like(gate_up_nf)
+        gate_grad_nf, up_grad_nf = out_nf.chunk(2, -1)
+        torch.ops.aten.silu_backward.grad_input(grad_nf * up_nf, gate_nf, grad_input=gate_grad_nf)
+        torch.mul(grad_nf, silu_nf, out=up_grad_nf)
+        return out_nf
+
+
+class _Rotate(Function):
+    @staticmethod
+    def forward(ctx: Any, x_BLhs: Tensor, turn_Lhs: Tensor) -> Tensor:
+        ctx.turn_Lhs = turn_Lhs
+        return rotate(x_BLhs, turn_Lhs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BLhs: Tensor) -> tuple[Tensor, None]:
+        return rotate(grad_BLhs, ctx.turn_Lhs.conj()), None

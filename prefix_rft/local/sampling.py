@@ -1,0 +1,79 @@
+"""Choosing tokens from logits by inverse CDF, with a keyed uniform number for each row and response position.
+
+Axes: B rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prefix_rft import keyed
+from prefix_rft.errors import TrainingError
+
+
+class Sampler:
+    """Draws tokens; the same key and response position give the same number in every batch."""
+
+    def __init__(
+        self, key_B: NDArray[np.uint64], positions: int, temperature: float = 1.0, top_p: float = 1.0
+    ) -> None:
+        """Make the numbers of all rows at once.
+
+        Args:
+            key_B: one key a row.
+            positions: response positions that may be asked for.
+            temperature: divides the logits; 0 takes the most likely token.
+            top_p: share of the probability that is kept, the most likely tokens first; 1 keeps all.
+
+        Raises:
+            TrainingError: temperature is negative, or top_p is not in (0, 1].
+        """
+        if temperature < 0:
+            raise TrainingError(f"temperature={temperature} is negative; 0 takes the most likely token")
+        if not 0 < top_p <= 1:
+            raise TrainingError(f"top_p={top_p} is not in (0, 1]; 1 keeps every token")
+        self.temperature = temperature
+        self.top_p = top_p
+        self._uniform_BP = keyed.uniforms(key_B, np.arange(positions, dtype=np.uint64))
+
+    def draw(self, logits_BV: Tensor, row_B: NDArray[np.int64], position_B: NDArray[np.int64]) -> Tensor:
+        """One token id for each row of logits; int64 [B] on the logits' device.
+
+        Args:
+            logits_BV: the model's logits.
+            row_B: which key each row has (an index into `key_B`).
+            position_B: the response position to fill; out of range only where the caller forces the token.
+        """
+        if self.temperature == 0:
+            return logits_BV.argmax(-1)
+        last = self._uniform_BP.shape[1] - 1
+        uniform_B = self._uniform_BP[row_B, np.maximum(np.minimum(position_B, last), 0)]
+        return inverse_cdf(
+            probabilities(logits_BV, self.temperature, self.top_p), torch.from_numpy(uniform_B)
+        )
+
+
+def probabilities(logits_BV: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
+    """Sampling probabilities, float64 [B, V]; not renormalised after the cut by `top_p`."""
+    share_BV = torch.softmax(logits_BV.double().div_(temperature), -1)
+    return share_BV if top_p == 1 else _nucleus(share_BV, top_p)
+
+
+def inverse_cdf(share_BV: Tensor, uniform_B: Tensor) -> Tensor:
+    """The first token whose cumulative share exceeds `uniform * total`; a token of share 0 is never taken."""
+    cumulative_BV = share_BV.cumsum(-1)
+    total_B = cumulative_BV[:, -1:]
+    # Rounding may lift uniform * total to the total itself, past the last token that has any share.
+    target_B = torch.minimum(uniform_B.to(share_BV.device)[:, None] * total_B, total_B.nextafter(-total_B))
+    return torch.searchsorted(cumulative_BV, target_B, right=True)[:, 0]
+
+
+def _nucleus(share_BV: Tensor, top_p: float) -> Tensor:
+    """Zero all but the smallest set of most likely tokens whose shares reach `top_p`."""
+    sorted_BV, order_BV = share_BV.sort(dim=-1, descending=True, stable=True)
+    before_BV = sorted_BV.cumsum(-1) - sorted_BV
+    kept_BV = torch.where(before_BV < top_p, sorted_BV, 0.0)
+    return torch.zeros_like(share_BV).scatter_(-1, order_BV, kept_BV)

@@ -1,0 +1,249 @@
+"""The embedded trainer: rollout steps from a starting model to a last checkpoint, exactly resumable.
+
+Everything random is keyed by what it is for, so weights, optimizer state and the step count are all there is to
+save: interrupted anywhere and resumed, a run ends with the same bits on a CPU as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from prefix_rft import data
+from prefix_rft.data.encode import Encoder, encode_questions, load_encoder
+from prefix_rft.errors import CheckpointError, DataError
+from prefix_rft.grading import Grader, make_grader
+from prefix_rft.local.optimizer import Optimizer
+from prefix_rft.local.order import QuestionOrder
+from prefix_rft.local.policy import Policy, load_policy
+from prefix_rft.local.rollouts import Responses, make_responses
+from prefix_rft.local.stop import Interrupted, StopFlag
+from prefix_rft.local.update import Batching, LossRule, UpdateReport, update
+from prefix_rft.local.validation import validate
+from prefix_rft.methods import Method, make_method
+from prefix_rft.rollout import QuestionTokens, StepContext
+from prefix_rft.runs.checkpoint import latest_checkpoint, save_checkpoint, verify
+from prefix_rft.runs.metrics import MetricsWriter
+from prefix_rft.runs.store import RunDir
+from prefix_rft.settings import PretrainedModel, RlPhase, RunConfig, SftPhase
+
+OPTIMIZER_FILE = "optimizer.safetensors"
+
+
+class Progress(Protocol):
+    """Told after every rollout step."""
+
+    def __call__(self, step: int, total_steps: int) -> None:
+        """`step` steps of `total_steps` are done."""
+
+
+@dataclass(frozen=True)
+class _Data:
+    train: list[QuestionTokens]
+    validation: list[QuestionTokens]
+    skipped: int
+
+
+def train(config: RunConfig, run: RunDir, start: Path | str, *, stop: StopFlag, progress: Progress) -> int:
+    """Train one run to its last rollout step, from its newest checkpoint or from the starting model.
+
+    Args:
+        config: the run's settings.
+        run: its directory, locked by the caller.
+        start: folder (or hub name) of the starting model; used where the run has no checkpoint yet.
+        stop: looked at between two rollout steps.
+        progress: told after every rollout step.
+
+    Returns:
+        The last rollout step, whose checkpoint exists.
+
+    Raises:
+        Interrupted: a stop was asked for; a checkpoint of the last finished step is saved.
+        CheckpointError: the newest checkpoint is damaged, of another run, or cannot be saved.
+        TrainingError: the training diverged, or the device or architecture is not to be had.
+    """
+    with make_grader(config.data.grading) as grader:
+        trainer = Trainer(config, run, start, grader)
+        trainer.run_steps(stop, progress)
+    return trainer.total_steps
+
+
+class Trainer:
+    """One run's training; `train` drives it."""
+
+    def __init__(self, config: RunConfig, run: RunDir, start: Path | str, grader: Grader) -> None:
+        self.config, self.run, self.grader = config, run, grader
+        self.method: Method = make_method(config.method, config.data.max_response_tokens)
+        self.phase: SftPhase | RlPhase = getattr(config.optimisation, self.method.phase)
+        self.rule = LossRule.of(self.phase, config.data.max_response_tokens)
+        source = self._source(start)
+        self.encoder: Encoder = load_model_encoder(config, source)
+        self.policy: Policy = load_model(config, source)
+        self.data = _load_data(config, self.encoder, imitates=isinstance(self.phase, SftPhase))
+        self.order = self._order()
+        self.total_steps = self._total_steps()
+        updates = self.total_steps * self.rule.mini_batches
+        self.optimizer = Optimizer(self.policy, self.phase, updates)
+        self.metrics = MetricsWriter(run.path)
+        self.step = self._resume()
+
+    def run_steps(self, stop: StopFlag, progress: Progress) -> None:
+        """Every rollout step that is still to do."""
+        progress(self.step, self.total_steps)
+        while self.step < self.total_steps:
+            if stop:
+                self._save()
+                raise Interrupted(f"{stop.signal} at rollout step {self.step} of {self.total_steps}")
+            self._one_step()
+            if self._is_due(self.phase.checkpoint_every):
+                self._save()
+            progress(self.step, self.total_steps)
+
+    def _one_step(self) -> None:
+        started = time.perf_counter()
+        at = StepContext(self.config.seed, self.step, self.total_steps)
+        rate = self.optimizer.learning_rate
+        responses = self._responses(at)
+        updating = time.perf_counter()
+        report = self._update(responses, at)
+        self.step += 1
+        seconds = {"time/step": time.perf_counter() - started, "time/update": time.perf_counter() - updating}
+        seconds |= {f"time/{name}": value for name, value in responses.seconds.items()}
+        self.metrics.append(
+            self.step,
+            "train",
+            {**_rollout_metrics(responses), **report.metrics(), "learning_rate": rate, **seconds},
+        )
+        if self._is_due(self.phase.validate_every):
+            self._validate()
+
+    def _responses(self, at: StepContext) -> Responses:
+        return make_responses(
+            self.policy,
+            self.method,
+            [self.data.train[i] for i in self.order.at(at.step)],
+            at,
+            encoder=self.encoder,
+            grader=self.grader,
+            max_response=self.config.data.max_response_tokens,
+            temperature=self.rule.temperature,
+        )
+
+    def _update(self, responses: Responses, at: StepContext) -> UpdateReport:
+        backend = self.config.backend
+        batching = Batching(backend.micro_batch_tokens, backend.skip_zero_weight_rows)
+        return update(self.policy, self.optimizer, self.method, responses, self.rule, batching, at)
+
+    def _validate(self) -> None:
+        if not self.data.validation:
+            return
+        values = validate(
+            self.policy,
+            self.data.validation,
+            self.config.evaluation.validation,
+            encoder=self.encoder,
+            grader=self.grader,
+            max_response=self.config.data.max_response_tokens,
+        )
+        self.metrics.append(self.step, "validation", values)
+
+    def _is_due(self, every: int) -> bool:
+        return self.step == self.total_steps or (every > 0 and self.step % every == 0)
+
+    def _order(self) -> QuestionOrder:
+        return QuestionOrder(
+            self.config.seed,
+            len(self.data.train),
+            self.phase.questions_per_step,
+            keep_partial=isinstance(self.phase, SftPhase),
+        )
+
+    def _total_steps(self) -> int:
+        if isinstance(self.phase, SftPhase):
+            return self.phase.epochs * self.order.steps_per_epoch
+        return self.phase.steps
+
+    def _source(self, start: Path | str) -> Path | str:
+        newest = latest_checkpoint(self.run.path)
+        if newest is None:
+            return start
+        verify(newest)
+        return newest.path
+
+    def _resume(self) -> int:
+        """Steps done already; rows of metrics after them are dropped, since they will be written again."""
+        newest = latest_checkpoint(self.run.path)
+        step = newest.step if newest else 0
+        self.metrics.truncate_after(step)
+        if newest is not None:
+            file = newest.path / OPTIMIZER_FILE
+            if not file.exists():
+                raise CheckpointError(
+                    f"{file} is missing; delete {newest.path} to resume from the one before"
+                )
+            self.optimizer.load(file)
+        return step
+
+    def _save(self) -> None:
+        if self.step:
+            save_checkpoint(self.run.path, self.step, self._write, self.config.backend.keep_checkpoints)
+
+    def _write(self, folder: Path) -> None:
+        self.policy.save(folder)
+        self.encoder.save(folder)
+        self.optimizer.save(folder / OPTIMIZER_FILE)
+
+
+def load_model_encoder(config: RunConfig, source: Path | str) -> Encoder:
+    """The tokenizer of a model folder (or hub name), rendering prompts as the configuration's model does."""
+    model = config.model
+    if isinstance(model, PretrainedModel):
+        return load_encoder(source, model.template, model.revision, model.trust_remote_code)
+    return load_encoder(source)
+
+
+def load_model(config: RunConfig, source: Path | str) -> Policy:
+    """The model of a folder (or hub name) on the configuration's device."""
+    model = config.model
+    if isinstance(model, PretrainedModel):
+        return load_policy(source, config.backend, model.revision, model.trust_remote_code)
+    return load_policy(source, config.backend)
+
+
+def _load_data(config: RunConfig, encoder: Encoder, *, imitates: bool) -> _Data:
+    """Training questions (only those with a demonstration where all there is to do is imitate) and validation ones."""
+    dataset = data.load(config.data)
+    train = encode_questions(dataset.train, encoder, config.data)
+    validation = encode_questions(dataset.validation, encoder, config.data, with_demonstrations=False)
+    questions = [q for q in train.questions if not imitates or q.demonstration is not None]
+    if not questions:
+        raise DataError(
+            "no training question has a demonstration, and this method has nothing else to learn from"
+        )
+    skipped = len(dataset.skipped) + len(train.skipped) + len(validation.skipped)
+    return _Data(questions, list(validation.questions), skipped)
+
+
+def _rollout_metrics(responses: Responses) -> dict[str, float]:
+    """Rewards, lengths and prefix shares of one rollout step."""
+    batch = responses.batch
+    hybrid_B, complete = batch.hybrid_B, batch.prefix_length_B == batch.response_length_B
+    ordinary_B, hybrid_B = ~hybrid_B, hybrid_B & ~complete
+    values: dict[str, float] = {"decode_steps": float(responses.decode_steps)}
+    length_B = batch.response_length_B.float()
+    if bool(ordinary_B.any()):
+        values["reward"] = float(batch.reward_B[ordinary_B].mean())
+        values["response_length"] = float(length_B[ordinary_B].mean())
+        values["truncated"] = float((~responses.finished_B[ordinary_B]).float().mean())
+    if bool(hybrid_B.any()):
+        prefix_B = batch.prefix_length_B[hybrid_B].float()
+        values["reward_hybrid"] = float(batch.reward_B[hybrid_B].mean())
+        values["response_length_hybrid"] = float(length_B[hybrid_B].mean())
+        values["prefix_tokens"] = float(prefix_B.mean())
+        values["prefix_share"] = float((prefix_B / length_B[hybrid_B]).mean())
+    for status, count in sorted(responses.statuses.items()):
+        if status not in ("ok", "no_answer"):
+            values[f"grading/{status}"] = float(count)
+    return values

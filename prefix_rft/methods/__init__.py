@@ -1,0 +1,34 @@
+"""The methods, one short file each, and the flat table that names them."""
+
+from __future__ import annotations
+
+from prefix_rft.errors import SettingsError, unknown
+from prefix_rft.methods.base import Method
+from prefix_rft.methods.prefix_rft import PrefixRft
+from prefix_rft.methods.rft import Rft
+from prefix_rft.methods.sft import Sft
+from prefix_rft.methods.sft_rft import SftRft
+from prefix_rft.settings.method import MethodSettings
+
+__all__ = ["METHODS", "Method", "make_method"]
+
+# To add a method: its settings in settings/method.py (and in the union there), one file here that cites its
+# paper and states its rule, a line below, a case in tests/prefix_rft/methods/test_splits.py and a test file
+# of its own beside it. A method that starts from another's checkpoint says so in prefix_rft/stages.py.
+METHODS: dict[str, type[Method]] = {
+    "sft": Sft,
+    "rft": Rft,
+    "sft_rft": SftRft,
+    "prefix_rft": PrefixRft,
+}
+
+
+def make_method(settings: MethodSettings, max_response_tokens: int) -> Method:
+    """The rule that the settings name.
+
+    Raises:
+        SettingsError: the table has no such method.
+    """
+    if settings.name not in METHODS:
+        raise SettingsError(unknown("method", settings.name, METHODS))
+    return METHODS[settings.name](settings, max_response_tokens)

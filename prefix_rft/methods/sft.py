@@ -1,0 +1,39 @@
+"""Supervised fine-tuning: the whole demonstration is imitated with weight 1, and nothing is explored."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from prefix_rft.errors import DataError
+from prefix_rft.methods.base import Method
+from prefix_rft.rollout import QuestionTokens, RolloutBatch, RolloutRequest, StepContext, TokenWeights
+
+
+class Sft(Method):
+    """Rollouts: none. Imitated: every token of the demonstration. alpha = 0, beta = 1."""
+
+    phase = "sft"
+    imitation = "likelihood"
+
+    def requests(self, question: QuestionTokens, at: StepContext) -> list[RolloutRequest]:
+        """The demonstration as a row of its own; none for a question without one.
+
+        Raises:
+            DataError: the demonstration exceeds the response budget.
+        """
+        if question.demonstration is None:
+            return []
+        if len(question.demonstration) > self.max_response_tokens:
+            raise DataError(
+                f"question {question.id!r}: its demonstration has {len(question.demonstration)} tokens, more "
+                f"than max_response_tokens={self.max_response_tokens}. Raise it or drop the demonstration."
+            )
+        return [RolloutRequest(rollout=0, prefix=question.demonstration, prefix_id=0, complete=True)]
+
+    def weights(
+        self, batch: RolloutBatch, entropy_BT: Tensor | None, at: StepContext, part: int
+    ) -> TokenWeights:
+        """1 on every token of the demonstration."""
+        beta_BT = batch.imitated_BT().float()
+        return TokenWeights(alpha_BT=torch.zeros_like(beta_BT), beta_BT=beta_BT)

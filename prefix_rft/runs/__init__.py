@@ -1,0 +1,1 @@
+"""A run on disk: what names it, where it stands, what it recorded, how it survives a crash."""

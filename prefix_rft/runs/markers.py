@@ -1,0 +1,97 @@
+"""Done markers: a stage is done only if its marker and what it promised are both there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefix_rft.errors import CheckpointError, RunError
+from prefix_rft.runs.atomic import read_json, write_json
+from prefix_rft.runs.checkpoint import Checkpoint, verify
+from prefix_rft.runs.state import append_event, now
+
+TRAIN = "train"
+
+
+def evaluation_stage(split: str, folder: str) -> str:
+    """Name of the stage that evaluates one split under one protocol; also its folder below `eval/`."""
+    return f"evaluate/{split}/{folder}"
+
+
+class StageMarkers:
+    """The markers of one run: markers/train.json, and eval/<split>/<protocol>/done.json."""
+
+    def __init__(self, run_path: Path) -> None:
+        self.run_path = run_path
+
+    def mark_done(self, stage: str, **details: Any) -> None:
+        """Record that the stage is complete.
+
+        Args:
+            stage: `train`, or a name from `evaluation_stage`.
+            details: for train `step`, the last one, whose checkpoint exists; for an evaluation `samples` (a
+                question) and, if wanted, `questions`, as scores.json counts them.
+
+        Raises:
+            RunError: what the stage promises is not there.
+        """
+        reason = self._missing(stage, details)
+        if reason:
+            raise RunError(f"run {self.run_path.name}: stage {stage} cannot be done: {reason}.")
+        path = self._path(stage)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"stage": stage, "finished": now(), **details})
+        append_event(self.run_path, "stage done", stage=stage, **details)
+
+    def is_done(self, stage: str, **expected: Any) -> bool:
+        """Whether marker and target are there and the marker's details are the expected ones."""
+        return self.why_not_done(stage, **expected) is None
+
+    def why_not_done(self, stage: str, **expected: Any) -> str | None:
+        """What is missing for the stage to be done, or None."""
+        path = self._path(stage)
+        if not path.exists():
+            return "it has not finished"
+        details = read_json(path)
+        differing = [
+            f"{key}={details.get(key)}, not {value}"
+            for key, value in expected.items()
+            if details.get(key) != value
+        ]
+        return f"it finished with {', '.join(differing)}" if differing else self._missing(stage, details)
+
+    def _path(self, stage: str) -> Path:
+        if stage == TRAIN:
+            return self.run_path / "markers" / "train.json"
+        return self._evaluation(stage) / "done.json"
+
+    def _evaluation(self, stage: str) -> Path:
+        kind, _, rest = stage.partition("/")
+        if kind != "evaluate" or rest.count("/") != 1:
+            raise ValueError(f"there is no stage {stage!r}: it is {TRAIN} or evaluate/<split>/<protocol>")
+        return self.run_path / "eval" / rest
+
+    def _missing(self, stage: str, details: dict[str, Any]) -> str | None:
+        return self._missing_checkpoint(details) if stage == TRAIN else self._missing_scores(stage, details)
+
+    def _missing_checkpoint(self, details: dict[str, Any]) -> str | None:
+        step = int(details["step"])
+        path = self.run_path / "checkpoints" / f"step_{step}"
+        try:
+            verify(Checkpoint(self.run_path.name, step, path), hashes=False)
+        except CheckpointError as error:
+            return str(error)
+        return None
+
+    def _missing_scores(self, stage: str, details: dict[str, Any]) -> str | None:
+        path = self._evaluation(stage) / "scores.json"
+        if not path.exists():
+            return f"{path} is missing"
+        scores = read_json(path)
+        counted = {"samples": details["samples"], **{k: v for k, v in details.items() if k == "questions"}}
+        differing = [
+            f"{scores.get(key)} {key}, not {expected}"
+            for key, expected in counted.items()
+            if scores.get(key) != expected
+        ]
+        return f"{path} counts {' and '.join(differing)}" if differing else None

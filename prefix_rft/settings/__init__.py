@@ -1,0 +1,65 @@
+"""Typed settings of a run; imports without torch."""
+
+from prefix_rft.settings.backend import BackendSettings, LocalBackend
+from prefix_rft.settings.base import Settings, parse
+from prefix_rft.settings.data import ChainData, Columns, DataSettings, HubData, JsonlData, ParquetData
+from prefix_rft.settings.evaluation import EvaluationSettings, ValidationSettings
+from prefix_rft.settings.grading import GradingSettings
+from prefix_rft.settings.method import (
+    Clipping,
+    MethodSettings,
+    PrefixRftMethod,
+    RftMethod,
+    SftMethod,
+    SftRftMethod,
+)
+from prefix_rft.settings.model import Architecture, ModelSettings, PretrainedModel, ScratchModel, TinyModel
+from prefix_rft.settings.optimisation import Aggregation, OptimisationSettings, RlPhase, SftPhase
+from prefix_rft.settings.run import RunConfig
+from prefix_rft.settings.schedule import (
+    ConstantPrefix,
+    CosinePrefix,
+    LinearPrefix,
+    PrefixSchedule,
+    UniformPrefix,
+)
+from prefix_rft.settings.tracking import LauncherSettings, TrackingSettings
+
+__all__ = [
+    "Aggregation",
+    "Architecture",
+    "BackendSettings",
+    "ChainData",
+    "Clipping",
+    "Columns",
+    "ConstantPrefix",
+    "CosinePrefix",
+    "DataSettings",
+    "EvaluationSettings",
+    "GradingSettings",
+    "HubData",
+    "JsonlData",
+    "LauncherSettings",
+    "LinearPrefix",
+    "LocalBackend",
+    "MethodSettings",
+    "ModelSettings",
+    "OptimisationSettings",
+    "ParquetData",
+    "PrefixRftMethod",
+    "PrefixSchedule",
+    "PretrainedModel",
+    "RftMethod",
+    "RlPhase",
+    "RunConfig",
+    "ScratchModel",
+    "Settings",
+    "SftMethod",
+    "SftPhase",
+    "SftRftMethod",
+    "TinyModel",
+    "TrackingSettings",
+    "UniformPrefix",
+    "ValidationSettings",
+    "parse",
+]

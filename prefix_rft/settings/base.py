@@ -1,0 +1,59 @@
+"""What all settings share: they are frozen, refuse unknown keys, and say which key was meant."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from prefix_rft.errors import SettingsError, nearest
+
+Parsed = TypeVar("Parsed", bound="Settings")
+
+
+class Settings(BaseModel):
+    """A group of settings; each field is documented by the string under it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def parse(kind: type[Parsed], values: dict[str, Any]) -> Parsed:
+    """Validate plain values as `kind`.
+
+    Raises:
+        SettingsError: names every offending key, the reason, and for an unknown key the nearest known one.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(kind, dict(item)) for item in error.errors()]
+        raise SettingsError("the configuration is refused:\n  " + "\n  ".join(lines)) from None
+
+
+def _explain(kind: type[Settings], item: dict[str, Any]) -> str:
+    path = [str(part) for part in item["loc"]]
+    name = ".".join(path) or "configuration"
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(kind)
+        guess = nearest(name, known) or nearest(path[-1], known)
+        return f"{name}: there is no such setting" + (f"; did you mean {guess!r}?" if guess else "")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    given = item.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    return f"{name}: {message}{shown}"
+
+
+def _known_keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every dotted key below `kind`, through nested groups and the members of unions."""
+    keys: list[str] = []
+    for name, field in kind.model_fields.items():
+        keys.append(prefix + name)
+        for nested in _models_in(field.annotation):
+            keys += _known_keys(nested, f"{prefix}{name}.")
+    return keys
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

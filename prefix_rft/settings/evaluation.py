@@ -1,0 +1,48 @@
+"""Settings of the evaluation: what is sampled, how, and what is reported."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from prefix_rft.settings.base import Settings
+
+
+class ValidationSettings(Settings):
+    """The cheap look during training."""
+
+    samples: int = Field(2, ge=1)
+    """Samples a question."""
+    temperature: float = Field(1.0, ge=0)
+    """Sampling temperature; 0 is greedy."""
+    questions: int | None = Field(None, ge=1)
+    """Use only the first questions of the validation split; null uses all."""
+
+
+class EvaluationSettings(Settings):
+    """A named protocol: every number carries it, and a table refuses to mix two."""
+
+    protocol: str = Field("avg32", min_length=1, pattern=r"^[a-z0-9_.-]+$")
+    """Name of the protocol, shown under tables and used as a folder name."""
+    splits: tuple[Literal["validation", "test"], ...] = ("test",)
+    """Splits of the data that are evaluated after training."""
+    samples: int = Field(32, ge=1)
+    """n: samples a question."""
+    temperature: float = Field(0.6, ge=0)
+    """Sampling temperature; 0 is greedy (LUFFY's protocol samples at 0.6)."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Nucleus sampling; 1 keeps every token."""
+    seed: int = 0
+    """Seed of the samples."""
+    pass_at: tuple[int, ...] = (1, 8)
+    """The k of pass@k."""
+    validation: ValidationSettings = ValidationSettings()
+    """The look during training."""
+
+    @model_validator(mode="after")
+    def enough_samples(self) -> Self:
+        too_large = [k for k in self.pass_at if not 1 <= k <= self.samples]
+        if too_large:
+            raise ValueError(f"pass_at={too_large} needs 1 <= k <= samples={self.samples}")
+        return self

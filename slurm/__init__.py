@@ -1,0 +1,1 @@
+"""The room for submitting stages to SLURM. Nothing is submitted from here yet: runs start on the local machine."""

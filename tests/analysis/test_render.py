@@ -1,0 +1,77 @@
+"""One small table in every dress, compared with files that were read by eye."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from analysis import render
+from analysis.layout import NOTHING, Column, Entry, Row, Table
+
+GOLDEN = Path(__file__).parent / "golden"
+
+TABLE = Table(
+    title="Scores",
+    columns=(
+        Column("method", "Method", numeric=False),
+        Column("avg@32", "avg@32 (%)", scale=100, with_interval=True),
+        Column("se_questions", "SE", scale=100, digits=2),
+        Column("response_tokens", "Length (tokens)"),
+    ),
+    rows=(
+        Row((Entry("Base"), Entry(0.0625, 0.0101, "questions", mark="†"), Entry(0.00512), Entry(31.26))),
+        Row((Entry("SFT→RFT"), Entry(0.956, 0.0081, "seeds", best=True), Entry(0.00251), Entry(24.0))),
+        Row((Entry("a_b|c & 5%"), Entry(reason="failed: OutOfMemory_Error"), NOTHING, NOTHING)),
+    ),
+    notes=("† one run; p < 0.05 & no more than 10% of {these}.", "Rules: after_marker #."),
+)
+
+DRESSES = {
+    "table.txt": render.plain,
+    "table.md": render.markdown,
+    "table.csv": render.comma_separated,
+    "table.tex": render.latex,
+}
+
+
+@pytest.mark.parametrize("name", DRESSES)
+def test_every_dress_is_the_golden_one(name):
+    assert DRESSES[name](TABLE) == (GOLDEN / name).read_text()
+
+
+def test_terminal_shows_bold_numbers_and_reasons_in_colour():
+    console = Console(width=100, force_terminal=True, color_system="standard", record=True)
+    console.print(render.rich_renderable(TABLE))
+    text = console.export_text(styles=True)
+    assert re.search(r"\x1b\[1m *95\.6 ± 0\.8\x1b\[0m", text)
+    assert "\x1b[33mfailed: OutOfMemory_Error\x1b[0m" in text
+    assert "Rules: after_marker #." in text
+
+
+def test_csv_keeps_unrounded_shares():
+    rows = list(csv.DictReader(StringIO(render.comma_separated(TABLE))))
+    assert float(rows[1]["avg@32"]) == 0.956
+    assert (rows[2]["avg@32"], rows[2]["missing"]) == ("", "failed: OutOfMemory_Error")
+    assert [row["avg@32_interval"] for row in rows] == ["questions", "seeds", ""]
+    assert [row["avg@32_best"] for row in rows] == ["false", "true", ""]
+
+
+@pytest.mark.slow
+def test_latex_compiles_with_booktabs_alone(tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    (tmp_path / "table.tex").write_text(render.latex(TABLE))
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n\\input{table}\n"
+        "\\begin{table}\\input{table}\\caption{x}\\end{table}\\end{document}\n"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]

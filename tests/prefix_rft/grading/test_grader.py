@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prefix_rft.errors import GradingError
+from prefix_rft.grading import Grade, Grader, make_grader, version
+from prefix_rft.settings.grading import GradingSettings
+
+TOY = GradingSettings(extract=("after_marker",), marker="#", verifier="exact")
+BARE = GradingSettings(extract=("whole",), timeout_seconds=1.5)
+
+COUNTING = """
+import os, pathlib
+log = pathlib.Path(__file__).with_suffix(".log")
+
+def respond(task, gold, answer):
+    with log.open("a") as file: file.write(answer + "\\n")
+    if answer == "die": os._exit(1)
+    if answer == "raise": raise ValueError("no")
+    if answer == "fill": bytearray(2**40)
+    return answer == gold + ".0", "ok"
+"""
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with make_grader(BARE) as made:
+        yield made
+
+
+@pytest.fixture
+def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Grader, Path]]:
+    (tmp_path / "counting_worker.py").write_text(COUNTING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with Grader(BARE, entry="counting_worker:respond", cached=8) as made:
+        yield made, tmp_path / "counting_worker.log"
+
+
+def test_exact_grades_in_this_process_and_ignores_outer_whitespace_only() -> None:
+    with make_grader(TOY) as grader:
+        grades = grader.grade([("12", "33-21=12#12 "), ("12", "#012"), ("12", "12"), ("$12$", "#12")])
+        grader.start()
+        assert grader.counts.worker_restarts == 0
+        assert grader._pool.pids == []
+    assert grades == [
+        Grade(True, "ok", "12"),
+        Grade(False, "ok", "012"),
+        Grade(False, "no_answer", None),
+        Grade(False, "ok", "12"),
+    ]
+    assert grader.counts.as_dict()["ok"] == 3
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("\\frac12", "0.5"),
+        ("10000", "10{,}000"),
+        ("10000", "10,000"),
+        ("1000", "1 000"),
+        ("\\$36", "36"),
+        ("$x+y-z+1=0$", "x + y - z + 1 = 0"),
+        ("\\{1, 2\\}", "\\{2,1\\}"),
+        ("28\\%", "28\\%"),
+        ("15\\mbox{ cm}^2", "15"),
+        ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{bmatrix}1\\\\\n2\\end{bmatrix}"),
+        ("\\text{(A)}", "A"),
+        ("no such formula ½", "$no such formula ½$"),
+        ("\\boxed{3} and \\boxed{2}", "2, 3"),
+        ("72", "72.0"),
+    ],
+)
+def test_equal_answers(grader: Grader, gold: str, answer: str) -> None:
+    assert grader.grade([(gold, answer)]) == [Grade(True, "ok", answer)]
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("\\frac12", "0.51"),
+        ("2", "2, 3"),
+        ("72", "27"),
+        ("(1,2)", "(2,1)"),
+        ("x+1", "x+2"),
+        ("\\sqrt{2}", "1.4"),
+    ],
+)
+def test_unequal_answers(grader: Grader, gold: str, answer: str) -> None:
+    assert grader.grade([(gold, answer)]) == [Grade(False, "ok", answer)]
+
+
+HOSTILE = {
+    "tower of powers": "9^{9^{9^9}}",
+    "factorial": "10000000!",
+    "factorials": "(((9!)!)!)!",
+    "digits": "7" * 100_000,
+    "nesting": "\\sqrt{" * 2_000 + "2" + "}" * 2_000,
+    "null byte": "1\x002",
+    "lone surrogate": "\ud8003",
+    "backslashes": "\\" * 50_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_answer_gets_its_verdict_within_the_limit(grader: Grader, name: str) -> None:
+    grader.start()
+    began = time.monotonic()
+    (grade, after) = grader.grade([("387420489", HOSTILE[name]), ("2", "2.0")])
+    assert not grade.correct
+    assert after.correct
+    assert time.monotonic() - began < BARE.timeout_seconds + 8, "the limit and a new worker's start"
+
+
+def test_each_failure_costs_one_verdict_and_is_counted(counting: tuple[Grader, Path]) -> None:
+    grader, _ = counting
+    answers = ["1.0", "die", "raise", "fill", "2"]
+    grades = grader.grade([("1", answer) for answer in answers])
+    assert [grade.status for grade in grades] == ["ok", "crashed", "error", "out_of_memory", "ok"]
+    assert [grade.correct for grade in grades] == [True, False, False, False, False]
+    counts = grader.counts.as_dict()
+    assert (counts["ok"], counts["crashed"], counts["error"], counts["out_of_memory"]) == (2, 1, 1, 1)
+    assert counts["worker_restarts"] == 4
+
+
+def test_equal_pairs_are_compared_once_and_equal_strings_never(counting: tuple[Grader, Path]) -> None:
+    grader, log = counting
+    first = grader.grade([("1", "2"), ("1", "1.0"), ("1", "2"), ("1", " 2"), ("1", "$1$")])
+    second = grader.grade([("1", "1.0"), ("1", "2")])
+    assert [grade.correct for grade in first] == [False, True, False, False, True]
+    assert [grade.correct for grade in second] == [True, False]
+    assert log.read_text().split() == ["2", "1.0"]
+    assert grader.counts.cache_hits == 4
+
+
+def test_an_empty_gold_answer_is_refused(grader: Grader) -> None:
+    with pytest.raises(GradingError, match=r"2 of 3 .* index 1"):
+        grader.grade([("1", "1"), ("", "1"), (" ", "1")])
+
+
+def test_gold_answers_are_empty_strings_or_mathematics(grader: Grader) -> None:
+    golds = ["", " \n", "72", "$\\frac12$", "½", "\x00", "72"]
+    checks = ["empty", "empty", "parsed", "parsed", "string_only", "string_only", "parsed"]
+    assert grader.check_golds(golds) == checks
+    assert grader.check_gold("x = 3") == "parsed"
+    with make_grader(TOY) as exact:
+        assert exact.check_golds(["", "12"]) == ["empty", "string_only"]
+
+
+def test_a_gold_answer_that_is_no_mathematics_is_still_graded_as_a_string(grader: Grader) -> None:
+    assert [grade.correct for grade in grader.grade([("½", "½ "), ("½", "0.5")])] == [True, False]
+    assert grader.grade([("½", "0.5")])[0].status == "unparsed"
+
+
+def test_the_version_names_everything_that_decides_a_verdict() -> None:
+    assert version(TOY) == "exact string; answer: after #; grader 1"
+    assert version(GradingSettings()) == "math-verify 0.9.0 or exact string; answer: last_boxed; grader 1"
+
+
+def test_a_closed_grader_says_so(counting: tuple[Grader, Path]) -> None:
+    grader, _ = counting
+    grader.close()
+    grader.close()
+    with pytest.raises(GradingError, match="closed"):
+        grader.grade([("1", "2")])
+
+
+def test_importing_the_grader_imports_neither_torch_nor_sympy() -> None:
+    heavy = ("torch", "sympy", "numpy", "math_verify")
+    code = f"import sys, prefix_rft.grading; sys.exit(any(name in sys.modules for name in {heavy}))"
+    subprocess.run([sys.executable, "-c", code], check=True)
