@@ -47,5 +47,4 @@ def typed(composed: Any) -> RunConfig:
         key = getattr(error, "full_key", None)
         raise SettingsError(f"{key}: needs a value, e.g. {key}=<value>" if key else str(error)) from None
     assert isinstance(values, dict)
-    values.pop("hydra", None)
-    return parse(RunConfig, values)
+    return parse(RunConfig, {str(key): value for key, value in values.items() if key != "hydra"})

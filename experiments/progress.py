@@ -129,9 +129,10 @@ def _word(run_id: str, standing: Standing) -> str:
 
 def _headline(plan: Plan, standing: Standing) -> str:
     total, done, failed = len(plan.runs), len(standing.done), len(standing.failures)
-    waiting = total - done - failed - len(standing.live)
-    shared = len(plan.cells)
-    return f"{shared} cells, {total} runs: {done} done, {len(standing.live)} running, {waiting} waiting, {failed} failed"
+    live = len(standing.live)
+    waiting = total - done - failed - live
+    counts = f"{done} done, {live} running, {waiting} waiting, {failed} failed"
+    return f"{len(plan.cells)} cells, {total} runs: {counts}"
 
 
 def _last(rows: list[Record], key: str) -> str:

@@ -14,7 +14,7 @@ from prefix_rft.data.encode import encode_questions
 from prefix_rft.data.schema import Question, Split
 from prefix_rft.errors import RunError
 from prefix_rft.grading import make_grader
-from prefix_rft.local.stop import Interrupted, StopFlag
+from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.local.trainer import load_model, load_model_encoder
 from prefix_rft.runs.checkpoint import latest_checkpoint, verify
 from prefix_rft.runs.markers import TRAIN, evaluation_stage
@@ -95,8 +95,8 @@ def evaluate(run: RunDir, config: RunConfig, state: StateWriter, stop: StopFlag)
         stage = evaluation_stage(split, folder.name)
         if not run.stages.is_done(stage):
             state.running(stage)
-            _evaluate_split(run, config, split, folder, _Teller(state, stop))
-            run.stages.mark_done(stage, samples=config.evaluation.samples)
+            questions = _evaluate_split(run, config, split, folder, _Teller(state, stop))
+            run.stages.mark_done(stage, samples=config.evaluation.samples, questions=questions)
 
 
 class _Teller:
@@ -107,11 +107,12 @@ class _Teller:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if self._stop:
-            raise Interrupted(f"{self._stop.signal} while {stage}: {done} of {total} questions")
+            raise InterruptedRunError(f"{self._stop.signal} while {stage}: {done} of {total} questions")
         self._state.progress(done, total)
 
 
-def _evaluate_split(run: RunDir, config: RunConfig, split: Split, folder: Path, teller: _Teller) -> None:
+def _evaluate_split(run: RunDir, config: RunConfig, split: Split, folder: Path, teller: _Teller) -> int:
+    """Evaluate one split; returns how many questions it has."""
     source = trained_model(run)
     encoder = load_model_encoder(config, source)
     sampler = LocalSampler(
@@ -136,6 +137,7 @@ def _evaluate_split(run: RunDir, config: RunConfig, split: Split, folder: Path, 
             config.data.max_response_tokens,
             teller,
         )
+    return len(questions)
 
 
 def _protocol(

@@ -26,9 +26,9 @@ class Sweep(Settings):
     """The setting whose values are the rows of the table."""
     vary: dict[str, list[Value]] = Field(min_length=1)
     """Settings or groups and their values; every combination is one cell."""
-    fixed: dict[str, Value] = {}
+    fixed: dict[str, Value] = Field(default_factory=dict)
     """Settings or groups that all cells share and that differ from the defaults."""
-    cost: dict[str, str] = {}
+    cost: dict[str, str] = Field(default_factory=dict)
     """What it should cost, by scale."""
 
 

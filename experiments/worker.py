@@ -63,14 +63,14 @@ def main() -> int:
 
 
 def _work(run: RunDir, request: Request) -> int:
-    from prefix_rft.local.stop import Interrupted, StopFlag
+    from prefix_rft.local.stop import InterruptedRunError, StopFlag
 
     stop = StopFlag().listen()
     state = StateWriter(run.path)
     state.attempt()
     try:
         _stages(run, request, state, stop)
-    except Interrupted as reason:
+    except InterruptedRunError as reason:
         print(f"interrupted: {reason}", file=sys.stderr)
         state.queued(reason=str(reason))
         return INTERRUPTED

@@ -38,9 +38,9 @@ class TrainingError(PrefixRftError):
     """Training cannot go on: a loss that is not finite, an architecture or a device that is not supported."""
 
 
-def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice most alike `name`, or None where nothing is close."""
-    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+def nearest(name: str, choices: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The choice most alike `name`, or None where nothing reaches the cutoff (0: whatever is least unlike)."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=cutoff)
     return close[0] if close else None
 
 

@@ -24,7 +24,7 @@ from prefix_rft.errors import SettingsError, TrainingError
 from prefix_rft.local.initial import write_random_model
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Policy, load_policy
-from prefix_rft.local.stop import Interrupted, StopFlag
+from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.local.trainer import Progress
 from prefix_rft.runs.checkpoint import save_checkpoint
 from prefix_rft.runs.metrics import MetricsWriter
@@ -60,7 +60,7 @@ def make_base(config: RunConfig, run: RunDir, *, stop: StopFlag, progress: Progr
     """Make the starting model of a configuration; returns the step of its checkpoint.
 
     Raises:
-        Interrupted: a stop was asked for; the stage starts over next time.
+        InterruptedRunError: a stop was asked for; the stage starts over next time.
         SettingsError: the model is given already, or does not fit the data.
     """
     MetricsWriter(run.path).truncate_after(0)
@@ -151,7 +151,7 @@ class _Schooling:
         losses: deque[float] = deque(maxlen=_WINDOW)
         for _ in range(phase.steps):
             if stop:
-                raise Interrupted(f"{stop.signal} while the base model was trained; it starts over")
+                raise InterruptedRunError(f"{stop.signal} while the base model was trained; it starts over")
             losses.append(self._one_step(phase, optimizer, rng))
             progress(self.step, total)
             if self.step % _LOG_EVERY == 0:

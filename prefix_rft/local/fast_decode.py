@@ -106,8 +106,8 @@ class _Decoder:
         x_Bd = functional.embedding(torch.from_numpy(token_B).to(self._head_dV.device), self._model.embedding)
         for layer, cache_2BkLs in zip(self._layers, self._cache, strict=True):
             y_Bd = torch.addmm(layer.qkv_bias, self._normalise(x_Bd), layer.qkv_dd)
-            y_Bhs = rotate(y_Bd.view(len(token_B), -1, shape.head_size), self._turn_Lhs[position])
-            x_Bd = torch.addmm(x_Bd, self._attend(y_Bhs, cache_2BkLs, position), layer.out_dd)
+            y_Bd = rotate(y_Bd, self._turn_Lhs[position])
+            x_Bd = torch.addmm(x_Bd, self._attend(y_Bd, cache_2BkLs, position), layer.out_dd)
             gate_Bf, up_Bf = (self._normalise(x_Bd) @ layer.gate_up_df).chunk(2, -1)
             x_Bd = torch.addmm(x_Bd, functional.silu(gate_Bf).mul_(up_Bf), layer.down_fd)
         return self._normalise(x_Bd) @ self._head_dV
@@ -126,17 +126,18 @@ class _Decoder:
         length_B1: Tensor = torch.linalg.vector_norm(x_Bd, dim=-1, keepdim=True)
         return x_Bd * length_B1.square_().add_(self._floor_11).rsqrt_()
 
-    def _attend(self, y_Bhs: Tensor, cache_2BkLs: Tensor, position: int) -> Tensor:
-        shape = self._shape
-        q_Bhs, kv_Bks = torch.split(y_Bhs, [shape.heads, 2 * shape.key_value_heads], 1)
-        cache_2BkLs[..., position, :] = kv_Bks.view(len(y_Bhs), 2, -1, shape.head_size).transpose(0, 1)
+    def _attend(self, y_Bd: Tensor, cache_2BkLs: Tensor, position: int) -> Tensor:
+        shape, rows = self._shape, len(y_Bd)
+        heads_out = shape.heads * shape.head_size
+        kv_B2ks = y_Bd[:, heads_out:].view(rows, 2, -1, shape.head_size)
+        cache_2BkLs[..., position, :] = kv_B2ks.transpose(0, 1)
         filled = position + 1
         k_NLs, v_NLs = cache_2BkLs.flatten(1, 2)[:, :, : max(filled, self._shortest)]
-        q_Ngs = q_Bhs.reshape(len(k_NLs), -1, shape.head_size)
+        q_Ngs = y_Bd[:, :heads_out].reshape(len(k_NLs), -1, shape.head_size)
         score_NgL = torch.bmm(q_Ngs, k_NLs.transpose(1, 2))
         if filled < self._shortest:
             score_NgL[..., filled:] = -torch.inf
-        return torch.bmm(torch.softmax(score_NgL, -1), v_NLs).view(len(y_Bhs), -1)
+        return torch.bmm(torch.softmax(score_NgL, -1), v_NLs).view(rows, -1)
 
     def _prefill(self, known_BL: Ids) -> None:
         model, device, filled = self._model, self._head_dV.device, known_BL.shape[1]
@@ -148,8 +149,10 @@ class _Decoder:
         distinct_UL, row_of_B = np.unique(known_BL, axis=0, return_inverse=True)
         index = torch.from_numpy(row_of_B).to(device)
         x_nd = functional.embedding(torch.from_numpy(distinct_UL).flatten().to(device), model.embedding)
+        turn_nhs = self._turn_Lhs[:filled].repeat(len(distinct_UL), 1, 1)
         for block, cache_2BkLs in zip(model.layers, self._cache, strict=True):
-            q, k, v = block.project(x_nd, self._turn_Lhs[:filled])
+            y_nd = block.project(x_nd, turn_nhs)
+            q, k, v = block.split_heads(y_nd.view(len(distinct_UL), filled, -1))
             cache_2BkLs[0, :, :, :filled] = k[index]
             cache_2BkLs[1, :, :, :filled] = v[index]
             if block is not model.layers[-1]:

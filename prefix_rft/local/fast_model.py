@@ -14,6 +14,7 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional
 
 from prefix_rft.local.convert import Shape
+from prefix_rft.local.packing import Packed
 
 
 class FastModel(nn.Module):
@@ -35,21 +36,22 @@ class FastModel(nn.Module):
         """The blocks, first to last."""
         return cast("list[Block]", list(self.blocks))
 
-    def hidden(self, ids_BL: Tensor, keep_n: Tensor) -> Tensor:
-        """Normalised last hidden states, without the last norm's gain, which `head_weight` carries; [n, d].
+    def hidden(self, packed: Packed, place_r: Tensor) -> Tensor:
+        """Normalised last hidden states, without the last norm's gain, which `head_weight` carries; [r, d].
 
         Args:
-            ids_BL: int64 token ids, right-padded.
-            keep_n: int64 indices into the flattened tokens; the end of the last block runs on these only.
+            packed: the tokens.
+            place_r: int64 indices into the flattened [B, L] of the states asked for; the end of the last block
+                runs on these only.
         """
-        turn_Lhs = self.turns(ids_BL.shape[1])
-        x_nd = functional.embedding(ids_BL.flatten(), self.embedding)
+        turn_nhs = self.turns(packed.slot_BL.shape[1])[packed.position_n]
+        x_nd = functional.embedding(packed.token_n, self.embedding)
         *earlier, last = self.layers
         for block in earlier:
-            x_nd = block.feed(x_nd, block.attend(x_nd, turn_Lhs))
-        heads_nd = last.attend(x_nd, turn_Lhs)
-        x_nd = last.feed(x_nd.index_select(0, keep_n), heads_nd.index_select(0, keep_n))
-        return normalise(x_nd, self.shape.norm_eps)
+            x_nd = block.feed(x_nd, block.attend(x_nd, turn_nhs, packed.slot_BL)[packed.place_n])
+        heads_rd = last.attend(x_nd, turn_nhs, packed.slot_BL)[place_r]
+        x_rd = last.feed(x_nd[packed.slot_BL.flatten()[place_r]], heads_rd)
+        return normalise(x_rd, self.shape.norm_eps)
 
     def turns(self, length: int) -> Tensor:
         """Factors of the first positions: rotations of queries and keys, ones for values; [L, h + 2k, s / 2].
@@ -64,11 +66,6 @@ class FastModel(nn.Module):
     def head_weight(self) -> Tensor:
         """Output embedding times the gain of the last norm; [V, d]."""
         return (self.embedding if self.head is None else self.head) * self.norm
-
-    def logits(self, ids_BL: Tensor) -> Tensor:
-        """Logits at every position; [B, L, V]."""
-        every_n = torch.arange(ids_BL.numel(), device=ids_BL.device)
-        return functional.linear(self.hidden(ids_BL, every_n), self.head_weight()).view(*ids_BL.shape, -1)
 
 
 class Block(nn.Module):
@@ -87,20 +84,26 @@ class Block(nn.Module):
         self.gate_up = _empty(2 * shape.inner, shape.width)
         self.down = _empty(shape.width, shape.inner)
 
-    def project(self, x_nd: Tensor, turn_Lhs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated queries [B, h, L, s] and keys, and values, [B, k, L, s]."""
-        shape = self.shape
+    def project(self, x_nd: Tensor, turn_nhs: Tensor) -> Tensor:
+        """Rotated queries and keys, and values; [n, (h + 2k) s]."""
         y_nd = functional.linear(
-            normalise(x_nd, shape.norm_eps), self.qkv * self.attention_norm, self.qkv_bias
+            normalise(x_nd, self.shape.norm_eps), self.qkv * self.attention_norm, self.qkv_bias
         )
-        y_BLhs = _call(_Rotate, y_nd.view(-1, len(turn_Lhs), turn_Lhs.shape[1], shape.head_size), turn_Lhs)
+        return _call(_Rotate, y_nd, turn_nhs)
+
+    def split_heads(self, y_BLd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, h, L, s], keys and values [B, k, L, s] of a projection."""
+        shape = self.shape
+        y_BLhs = y_BLd.view(*y_BLd.shape[:2], -1, shape.head_size)
         sizes = [shape.heads, shape.key_value_heads, shape.key_value_heads]
         q_BLhs, k_BLks, v_BLks = torch.split(y_BLhs, sizes, 2)
         return q_BLhs.transpose(1, 2), k_BLks.transpose(1, 2), v_BLks.transpose(1, 2)
 
-    def attend(self, x_nd: Tensor, turn_Lhs: Tensor) -> Tensor:
-        """Output of the attention heads; [n, h * s]."""
-        return attention(*self.project(x_nd, turn_Lhs))
+    def attend(self, x_nd: Tensor, turn_nhs: Tensor, slot_BL: Tensor) -> Tensor:
+        """Output of the attention heads at every place; [B * L, h * s]."""
+        # As an embedding, for its backward pass adds up repeated rows much faster than that of an index.
+        y_BLd = functional.embedding(slot_BL, self.project(x_nd, turn_nhs))
+        return attention(*self.split_heads(y_BLd))
 
     def feed(self, x_nd: Tensor, heads_nd: Tensor) -> Tensor:
         """The rest of the block, token by token; [n, d]."""
@@ -123,10 +126,10 @@ def normalise(x_nd: Tensor, eps: float) -> Tensor:
     return _call(_RmsNorm, x_nd, eps)
 
 
-def rotate(x_BLhs: Tensor, turn_Lhs: Tensor) -> Tensor:
+def rotate(x_nd: Tensor, turn_nhs: Tensor) -> Tensor:
     """Rotary embedding: neighbours in a head are real and imaginary part of one number."""
-    pairs = torch.view_as_complex(x_BLhs.view(*x_BLhs.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * turn_Lhs).flatten(-2)
+    pairs = torch.view_as_complex(x_nd.view(-1, *turn_nhs.shape[-2:], 2))
+    return torch.view_as_real(pairs * turn_nhs).view_as(x_nd)
 
 
 def _rotations(shape: Shape) -> Tensor:
@@ -187,11 +190,11 @@ class _SwiGlu(Function):
 
 class _Rotate(Function):
     @staticmethod
-    def forward(ctx: Any, x_BLhs: Tensor, turn_Lhs: Tensor) -> Tensor:
-        ctx.turn_Lhs = turn_Lhs
-        return rotate(x_BLhs, turn_Lhs)
+    def forward(ctx: Any, x_nd: Tensor, turn_nhs: Tensor) -> Tensor:
+        ctx.turn_nhs = turn_nhs
+        return rotate(x_nd, turn_nhs)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_BLhs: Tensor) -> tuple[Tensor, None]:
-        return rotate(grad_BLhs, ctx.turn_Lhs.conj()), None
+    def backward(ctx: Any, grad_nd: Tensor) -> tuple[Tensor, None]:
+        return rotate(grad_nd, ctx.turn_nhs.conj()), None

@@ -18,6 +18,7 @@ from prefix_rft.local.chunked import token_logprobs
 from prefix_rft.local.fast_decode import decode
 from prefix_rft.local.fast_model import FastModel
 from prefix_rft.local.generation import Limits, generate
+from prefix_rft.local.packing import pack
 from prefix_rft.local.policy import Generation
 from prefix_rft.local.responses import ResponsePositions
 from prefix_rft.settings import LocalBackend
@@ -80,9 +81,10 @@ class FastPolicy:
     ) -> tuple[Tensor, Tensor | None]:
         """See `Policy.logprobs`."""
         at = ResponsePositions.of(prompt_length_B, response_length_B, ids_BL.shape[1] - 1)
-        source_n = at.source_n.to(self.device)
+        # The last token of a row is only ever a target.
+        packed = pack(ids_BL[:, :-1], prompt_length_B, prompt_length_B + response_length_B - 1)
         logp_n, entropy_n = token_logprobs(
-            self.model.hidden(ids_BL[:, :-1].to(self.device), source_n),
+            self.model.hidden(packed.to(self.device), at.source_n.to(self.device)),
             self.model.head_weight(),
             ids_BL[:, 1:].flatten()[at.source_n].to(self.device),
             temperature=temperature,

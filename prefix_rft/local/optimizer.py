@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,22 +11,12 @@ from torch.nn import Parameter
 
 from prefix_rft.errors import CheckpointError
 from prefix_rft.local.policy import Policy
+from prefix_rft.settings import RlPhase, SftPhase
+
+Phase = SftPhase | RlPhase
 
 
-class PhaseSettings(Protocol):
-    """What the optimizer reads of a phase's settings."""
-
-    learning_rate: float
-    decay: str
-    final_share: float
-    warmup_fraction: float
-    weight_decay: float
-    beta1: float
-    beta2: float
-    max_grad_norm: float
-
-
-def learning_rate(phase: PhaseSettings, update: int, updates: int) -> float:
+def learning_rate(phase: Phase, update: int, updates: int) -> float:
     """Learning rate of optimizer step `update` (from 0) of `updates`: linear warm-up, then constant or cosine."""
     warmup = round(phase.warmup_fraction * updates)
     if update < warmup:
@@ -42,7 +31,7 @@ def learning_rate(phase: PhaseSettings, update: int, updates: int) -> float:
 class Optimizer:
     """AdamW over a policy's parameters; counts its own steps."""
 
-    def __init__(self, policy: Policy, phase: PhaseSettings, updates: int) -> None:
+    def __init__(self, policy: Policy, phase: Phase, updates: int) -> None:
         self._phase = phase
         self._updates = updates
         self._named: list[tuple[str, Parameter]] = list(policy.named_parameters())

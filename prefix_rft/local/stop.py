@@ -28,5 +28,5 @@ class StopFlag:
         self.signal = signal.Signals(number).name
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Training stopped on request; everything up to the last finished step is saved."""

@@ -19,7 +19,7 @@ from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.order import QuestionOrder
 from prefix_rft.local.policy import Policy, load_policy
 from prefix_rft.local.rollouts import Responses, make_responses
-from prefix_rft.local.stop import Interrupted, StopFlag
+from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.local.update import Batching, LossRule, UpdateReport, update
 from prefix_rft.local.validation import validate
 from prefix_rft.methods import Method, make_method
@@ -60,7 +60,7 @@ def train(config: RunConfig, run: RunDir, start: Path | str, *, stop: StopFlag, 
         The last rollout step, whose checkpoint exists.
 
     Raises:
-        Interrupted: a stop was asked for; a checkpoint of the last finished step is saved.
+        InterruptedRunError: a stop was asked for; a checkpoint of the last finished step is saved.
         CheckpointError: the newest checkpoint is damaged, of another run, or cannot be saved.
         TrainingError: the training diverged, or the device or architecture is not to be had.
     """
@@ -95,7 +95,7 @@ class Trainer:
         while self.step < self.total_steps:
             if stop:
                 self._save()
-                raise Interrupted(f"{stop.signal} at rollout step {self.step} of {self.total_steps}")
+                raise InterruptedRunError(f"{stop.signal} at rollout step {self.step} of {self.total_steps}")
             self._one_step()
             if self._is_due(self.phase.checkpoint_every):
                 self._save()

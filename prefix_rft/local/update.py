@@ -8,7 +8,7 @@ Axes: B rows (responses), L tokens of prompt and response, T response tokens.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class LossRule:
     """C, the maximum response length."""
     mini_batches: int = 1
     temperature: float = 1.0
-    clip: PpoClip = PpoClip()
+    clip: PpoClip = field(default_factory=PpoClip)
     entropy_coefficient: float = 0.0
     entropy_of_current: bool = False
 

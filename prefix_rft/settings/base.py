@@ -35,7 +35,7 @@ def _explain(kind: type[Settings], item: dict[str, Any]) -> str:
     name = ".".join(path) or "configuration"
     if item["type"] == "extra_forbidden":
         known = _known_keys(kind)
-        guess = nearest(name, known) or nearest(path[-1], known)
+        guess = nearest(name, known) or nearest(path[-1], known, cutoff=0.0)
         return f"{name}: there is no such setting" + (f"; did you mean {guess!r}?" if guess else "")
     message = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")

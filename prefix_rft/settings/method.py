@@ -53,7 +53,7 @@ class PrefixRftMethod(_Rollouts):
     hybrid_rollouts: int = Field(1, ge=1)
     """How many of the N rollouts are hybrid, for a question that has a demonstration."""
     baseline: Baseline = "reference"
-    """How the hybrid's advantage is centred; see METHOD in docs/method.md."""
+    """How the hybrid's advantage is centred; see "Advantage" in docs/method.md."""
     schedule: PrefixSchedule = CosinePrefix()
     """How the offered share of the demonstration moves with the rollout step."""
     min_prefix_tokens: int = Field(1, ge=1)
