@@ -27,11 +27,12 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
     from omegaconf.errors import OmegaConfBaseException
 
     from experiments.launchers import register
+    from experiments.overrides import for_hydra
 
     register()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return typed(hydra_compose("config", overrides=list(overrides)))
+            return typed(hydra_compose("config", overrides=for_hydra(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
         raise SettingsError(str(error)) from None
 

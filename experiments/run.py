@@ -8,10 +8,13 @@ same command again to continue).
 
 from __future__ import annotations
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
 from experiments.launchers import register
+from experiments.overrides import for_hydra
 
 
 def _one_cell(composed: DictConfig) -> None:
@@ -29,6 +32,7 @@ def main() -> None:
 
     with exits():
         register()
+    sys.argv[1:] = for_hydra(sys.argv[1:])
     hydra.main(config_path="conf", config_name="config", version_base="1.3")(_one_cell)()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from experiments.overrides import is_setting
 from prefix_rft.errors import SettingsError, unknown
 from prefix_rft.settings import Settings, parse
 
@@ -80,9 +81,13 @@ def register() -> None:
 
 
 def _hydra_node(name: str, sweep: Sweep) -> dict[str, Any]:
-    params = {key: ",".join(override_value(v) for v in values) for key, values in sweep.vary.items()}
-    fixed = {key: override_value(value) for key, value in sweep.fixed.items()}
+    params = {_key(key): ",".join(override_value(v) for v in values) for key, values in sweep.vary.items()}
+    fixed = {_key(key): override_value(value) for key, value in sweep.fixed.items()}
     return {"sweep": name, "hydra": {"sweeper": {"params": {**fixed, **params}}}}
+
+
+def _key(name: str) -> str:
+    return f"++{name}" if is_setting(f"{name}=") else name
 
 
 def override_value(value: Value) -> str:

@@ -102,7 +102,6 @@ class _Decoder:
 
     def step(self, token_B: Ids, position: int) -> Tensor:
         """Logits after the rows' tokens at `position`; [B, V]."""
-        shape = self._shape
         x_Bd = functional.embedding(torch.from_numpy(token_B).to(self._head_dV.device), self._model.embedding)
         for layer, cache_2BkLs in zip(self._layers, self._cache, strict=True):
             y_Bd = torch.addmm(layer.qkv_bias, self._normalise(x_Bd), layer.qkv_dd)

@@ -48,9 +48,10 @@ class FastModel(nn.Module):
         x_nd = functional.embedding(packed.token_n, self.embedding)
         *earlier, last = self.layers
         for block in earlier:
-            x_nd = block.feed(x_nd, block.attend(x_nd, turn_nhs, packed.slot_BL)[packed.place_n])
-        heads_rd = last.attend(x_nd, turn_nhs, packed.slot_BL)[place_r]
-        x_rd = last.feed(x_nd[packed.slot_BL.flatten()[place_r]], heads_rd)
+            heads_nd = block.attend(x_nd, turn_nhs, packed.slot_BL).index_select(0, packed.place_n)
+            x_nd = block.feed(x_nd, heads_nd)
+        heads_rd = last.attend(x_nd, turn_nhs, packed.slot_BL).index_select(0, place_r)
+        x_rd = last.feed(x_nd.index_select(0, packed.slot_BL.flatten()[place_r]), heads_rd)
         return normalise(x_rd, self.shape.norm_eps)
 
     def turns(self, length: int) -> Tensor:
