@@ -1,10 +1,10 @@
-"""Seconds of a rollout step: TRL's GRPOTrainer and the embedded trainer on the same work, step by step in turn.
+"""Seconds of a rollout step: TRL's GRPOTrainer and the embedded trainer on the same work, in turn.
 
     python -m benchmarks.local_step --questions 16 64 --threads 1 2 --skip-zero-rows both
 
-A step samples 8 responses a question, grades them, and takes one optimizer step (dr_grpo, no KL term). Contestants
-are separate processes that take their steps alternately, so that other load on the machine meets them alike; read
-the ratios, not the seconds. The table's numbers are medians.
+A step samples 8 responses a question, grades them, and takes one optimizer step (dr_grpo, no KL term).
+Contestants are separate processes that take their steps alternately, so that other load on the machine meets
+them alike; read the ratios, not the seconds. The table's numbers are medians.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def compete(plays: dict[str, Play], work: Work, steps: int) -> list[Row]:
 
 def table(rows: list[Row]) -> str:
     """The rows as text."""
-    head = f"{'contestant':24} {'questions':>9} {'threads':>7} {'s/step':>7} {'cpu s':>7} {'tokens':>7} {'MB':>5}"
-    lines = [f"{head} {'TRL/this':>8} {'(cpu)':>6}"]
+    head = f"{'contestant':24} {'questions':>9} {'threads':>7} {'s/step':>7} {'cpu s':>7}"
+    lines = [f"{head} {'tokens':>7} {'MB':>5} {'TRL/this':>8} {'(cpu)':>6}"]
     lines += [
         f"{row.name:24} {row.questions:9} {row.threads:7} {row.wall:7.3f} {row.cpu:7.3f} {row.tokens:7.0f} "
         f"{row.peak_mb:5.0f} {row.speedup_wall:7.2f}x {row.speedup_cpu:5.2f}x"

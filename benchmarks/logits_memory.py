@@ -21,6 +21,10 @@ from torch import Tensor
 from prefix_rft.local.chunked import DEFAULT_BUDGET, token_logprobs
 
 
+PEAK = Path("/proc/self/clear_refs")
+"""Writing 5 to it starts the peak of resident memory anew at what is resident now (Linux)."""
+
+
 @dataclass(frozen=True)
 class Size:
     tokens: int
@@ -62,7 +66,7 @@ def _measure_here(computation: str, size: Size, threads: int) -> dict[str, float
     hidden_nd = torch.randn(size.tokens, size.width, generator=random, requires_grad=True)
     weight_Vd = torch.randn(size.vocabulary, size.width, generator=random, requires_grad=True)
     target_n = torch.randint(0, size.vocabulary, (size.tokens,), generator=random)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew at what is resident now
+    PEAK.write_text("5")
     before, started = _peak_mb(), time.perf_counter()
     COMPUTATIONS[computation](hidden_nd, weight_Vd, target_n, size.budget).backward()  # type: ignore[no-untyped-call]
     return {"peak_extra_mb": _peak_mb() - before, "seconds": time.perf_counter() - started}

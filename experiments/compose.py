@@ -26,8 +26,8 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from experiments.launchers import register
     from experiments.overrides import for_hydra
+    from experiments.sweeps import register
 
     register()
     try:
@@ -43,9 +43,10 @@ def typed(composed: Any) -> RunConfig:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        ours = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        values = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         raise SettingsError(f"{key}: needs a value, e.g. {key}=<value>" if key else str(error)) from None
     assert isinstance(values, dict)
-    return parse(RunConfig, {str(key): value for key, value in values.items() if key != "hydra"})
+    return parse(RunConfig, {str(key): value for key, value in values.items()})

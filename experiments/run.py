@@ -13,8 +13,8 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from experiments.launchers import register
 from experiments.overrides import for_hydra
+from experiments.sweeps import register
 
 
 def _one_cell(composed: DictConfig) -> None:

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from prefix_rft.local.convert import unfuse
 from prefix_rft.local.fast_policy import FastPolicy
+from prefix_rft.local.packing import pack
 from prefix_rft.local.policy import Policy, load_policy
 from prefix_rft.settings import LocalBackend
 
@@ -32,6 +33,13 @@ def fast(folder: Path) -> FastPolicy:
     return policy
 
 
+def logits(policy: FastPolicy, ids_BL: torch.Tensor) -> torch.Tensor:
+    rows, width = ids_BL.shape
+    packed = pack(ids_BL, torch.zeros(rows), torch.full((rows,), width))
+    hidden_nd = policy.model.hidden(packed, torch.arange(rows * width))
+    return torch.nn.functional.linear(hidden_nd, policy.model.head_weight()).view(rows, width, -1)
+
+
 def padded_rows() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Rows of prompt and response of different lengths; the padding holds real token ids."""
     ids_BL = torch.randint(2, 13, (4, 15), generator=torch.Generator().manual_seed(0))
@@ -45,7 +53,7 @@ def test_logits_agree_with_transformers(model_folder: Any, shape: dict[str, Any]
     theirs = AutoModelForCausalLM.from_pretrained(folder)
     with torch.no_grad():
         expected = theirs(ids_BL).logits
-        torch.testing.assert_close(fast(folder).model.logits(ids_BL), expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(logits(fast(folder), ids_BL), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_head_size_apart_from_the_width_and_another_rotary_base(model_folder: Any, tmp_path: Path) -> None:
@@ -60,7 +68,7 @@ def test_a_head_size_apart_from_the_width_and_another_rotary_base(model_folder: 
     ids_BL = torch.randint(0, 13, (2, 50), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         torch.testing.assert_close(
-            fast(tmp_path).model.logits(ids_BL), theirs(ids_BL).logits, atol=1e-5, rtol=1e-5
+            logits(fast(tmp_path), ids_BL), theirs(ids_BL).logits, atol=1e-5, rtol=1e-5
         )
 
 
@@ -78,7 +86,7 @@ def test_a_trained_model_saved_here_is_the_same_model_in_transformers(
     policy.save(tmp_path)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path)
     with torch.no_grad():
-        torch.testing.assert_close(policy.model.logits(ids_BL), theirs(ids_BL).logits, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(logits(policy, ids_BL), theirs(ids_BL).logits, atol=1e-5, rtol=1e-5)
 
 
 def expected_logprobs(
@@ -149,6 +157,26 @@ def test_padding_changes_nothing(model_folder: Any) -> None:
     assert torch.equal(before, after)
 
 
+def test_rows_that_share_a_prompt_get_what_they_get_alone(model_folder: Any) -> None:
+    """Values and gradients; the fast path computes a shared prompt once."""
+    policy = fast(model_folder(key_value_heads=2, layers=3))
+    ids_BL, _, response_B = padded_rows()
+    ids_BL[1:, :3] = ids_BL[0, :3]
+    prompt_B = torch.tensor([3, 3, 2, 3])
+    response_B = torch.minimum(response_B, 15 - prompt_B)
+    together_BT, _ = policy.logprobs(ids_BL, prompt_B, response_B, with_entropy=False)
+    together_BT.sum().backward()
+    gradients = {name: weight.grad for name, weight in policy.named_parameters()}
+    for weight in policy.parameters():
+        weight.grad = None
+    for row in range(4):
+        alone = policy.logprobs(*(x[row : row + 1] for x in (ids_BL, prompt_B, response_B)), with_entropy=False)[0]
+        torch.testing.assert_close(together_BT[row : row + 1, : alone.shape[1]], alone, atol=1e-5, rtol=1e-5)
+        alone.sum().backward()
+    for name, weight in policy.named_parameters():
+        torch.testing.assert_close(gradients[name], weight.grad, atol=1e-4, rtol=1e-4)
+
+
 def test_both_paths_train_the_same_number_of_weights(model_folder: Any) -> None:
     folder = model_folder(tie_embeddings=False)
     policies: list[Policy] = [load_policy(folder, LocalBackend(fast_path=path)) for path in ("on", "off")]
@@ -159,7 +187,8 @@ def test_both_paths_train_the_same_number_of_weights(model_folder: Any) -> None:
 def test_the_fast_path_loads_no_model_classes(model_folder: Any, tmp_path: Path) -> None:
     """A toy run must stay small: `transformers`, pandas, pyarrow and wandb cost up to 130 MB each."""
     code = (
-        "import sys; from pathlib import Path; from prefix_rft.local.policy import load_policy\n"
+        "import sys; from pathlib import Path; from prefix_rft.local.packing import pack
+from prefix_rft.local.policy import load_policy\n"
         "from prefix_rft.settings import LocalBackend\n"
         f"load_policy(Path({str(model_folder())!r}), LocalBackend()).save(Path({str(tmp_path)!r}))\n"
         "print([m for m in ('transformers', 'pandas', 'pyarrow', 'wandb', 'ray') if m in sys.modules])"

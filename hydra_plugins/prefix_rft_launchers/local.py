@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
-
-TARGET = "experiments.launchers.local.LocalLauncher"
 
 
 class LocalLauncher(Launcher):
@@ -40,3 +39,11 @@ class LocalLauncher(Launcher):
         with open_dict(config):
             config.hydra.job.num = 0
         return config
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher",
+    name="local",
+    node={"_target_": f"{__name__}.{LocalLauncher.__name__}"},
+    provider="prefix_rft",
+)
