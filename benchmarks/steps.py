@@ -87,21 +87,20 @@ class Contestant:
 
     def step(self, *, counts: bool) -> None:
         """Let it take one step; what does not count is its warm-up."""
-        self._connection.send(True)
-        cost = self._receive()
+        cost = self._ask(True)
         if counts:
             self.costs.append(cost)
 
     def finish(self) -> None:
         """Let it end; keeps its peak of resident memory."""
-        self._connection.send(False)
-        self.peak_mb = self._receive()
+        self.peak_mb = self._ask(False)
         self._process.join()
 
-    def _receive(self) -> Any:
+    def _ask(self, go: bool) -> Any:
         try:
+            self._connection.send(go)
             return self._connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             self._process.join()
             raise SystemExit(f"{self.name} died with exit code {self._process.exitcode}; see above") from None
 

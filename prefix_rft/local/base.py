@@ -156,7 +156,7 @@ class _Schooling:
             progress(self.step, total)
             if self.step % _LOG_EVERY == 0:
                 self.metrics.append(self.step, "train", {"loss": losses[-1], "phase": phase.name})
-            if phase.until_learnt and _mean(losses) < _LEARNT_LOSS:
+            if phase.until_learnt and len(losses) == _WINDOW and _mean(losses) < _LEARNT_LOSS:
                 break
         else:
             if phase.until_learnt and phase.steps:
@@ -192,4 +192,4 @@ def _token_mean_loss(
 
 
 def _mean(losses: deque[float]) -> float:
-    return sum(losses) / len(losses) if len(losses) == _WINDOW else float("inf")
+    return sum(losses) / len(losses)

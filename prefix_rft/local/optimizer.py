@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,6 +15,9 @@ from prefix_rft.local.policy import Policy
 from prefix_rft.settings import RlPhase, SftPhase
 
 Phase = SftPhase | RlPhase
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_MASTER = "weight"
 
 
 def learning_rate(phase: Phase, update: int, updates: int) -> float:
@@ -28,15 +32,48 @@ def learning_rate(phase: Phase, update: int, updates: int) -> float:
     return phase.learning_rate * share
 
 
+@dataclass(frozen=True, eq=False)
+class _Weight:
+    """One of the policy's parameters and the float32 weight that is optimised: itself, or a copy of it."""
+
+    name: str
+    parameter: Parameter
+    master: Parameter
+
+    @classmethod
+    def of(cls, name: str, parameter: Parameter) -> _Weight:
+        if parameter.dtype == torch.float32:
+            return cls(name, parameter, parameter)
+        return cls(name, parameter, Parameter(parameter.detach().float()))
+
+    @property
+    def is_copied(self) -> bool:
+        return self.master is not self.parameter
+
+    def take_gradient(self) -> None:
+        """Give the master weight its gradient; without one it is zero, and moves by momentum alone."""
+        if self.parameter.grad is None:
+            self.master.grad = torch.zeros_like(self.master)
+        elif self.is_copied:
+            self.master.grad = self.parameter.grad.float()
+
+    @torch.no_grad()
+    def give_back(self) -> None:
+        """Round the master weight to the parameter."""
+        if self.is_copied:
+            self.parameter.copy_(self.master)
+
+
 class Optimizer:
-    """AdamW over a policy's parameters; counts its own steps."""
+    """AdamW over a policy's parameters, in float32 whatever their precision; counts its own steps."""
 
     def __init__(self, policy: Policy, phase: Phase, updates: int) -> None:
         self._phase = phase
         self._updates = updates
-        self._named: list[tuple[str, Parameter]] = list(policy.named_parameters())
+        self._weights = [_Weight.of(name, parameter) for name, parameter in policy.named_parameters()]
+        self._masters = [weight.master for weight in self._weights]
         self._adam = torch.optim.AdamW(
-            [parameter for _, parameter in self._named],
+            self._masters,
             lr=phase.learning_rate,
             betas=(phase.beta1, phase.beta2),
             weight_decay=phase.weight_decay,
@@ -51,27 +88,36 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
-        self._adam.zero_grad(set_to_none=True)
+        for weight in self._weights:
+            weight.parameter.grad = None
 
     def step(self) -> float:
         """Clip the gradient's norm and take one optimizer step; returns the norm before clipping."""
-        norm = torch.nn.utils.clip_grad_norm_([p for _, p in self._named], self._phase.max_grad_norm)
+        for weight in self._weights:
+            weight.take_gradient()
+        norm = torch.nn.utils.clip_grad_norm_(self._masters, self._phase.max_grad_norm)
         for group in self._adam.param_groups:
             group["lr"] = self.learning_rate
         self._adam.step()
+        for weight in self._weights:
+            weight.give_back()
         self.updates_done += 1
         return float(norm)
 
     def save(self, file: Path) -> None:
-        """Write moments and step counts under the parameters' names."""
+        """Write moments, step counts and copied weights under the parameters' names."""
         from safetensors.torch import save_file
 
         tensors = {
-            f"{field}/{name}": value.contiguous()
-            for name, parameter in self._named
-            for field, value in self._adam.state.get(parameter, {}).items()
+            f"{field}/{weight.name}": value.contiguous()
+            for weight in self._weights
+            for field, value in self._state_of(weight).items()
         }
         save_file(tensors, file, metadata={"updates_done": str(self.updates_done)})
+
+    def _state_of(self, weight: _Weight) -> dict[str, Tensor]:
+        copied = {_MASTER: weight.master.detach()} if weight.is_copied else {}
+        return {**self._adam.state.get(weight.master, {}), **copied}
 
     def load(self, file: Path) -> None:
         """Take over a saved state.
@@ -84,17 +130,24 @@ class Optimizer:
         with safe_open(file, framework="pt") as saved:
             self.updates_done = int(saved.metadata()["updates_done"])
             state = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
-        known = {name for name, _ in self._named}
-        strange = sorted({entry.split("/", 1)[1] for entry in state} - known)
-        if strange:
-            raise CheckpointError(f"{file}: optimizer state of parameters this model lacks: {strange[:3]}")
-        for name, parameter in self._named:
-            self._adam.state[parameter] = _state_of(name, state)
+        ours = {weight.name for weight in self._weights}
+        strange = sorted(ours ^ {entry.split("/", 1)[1] for entry in state})
+        if strange and self.updates_done:
+            raise CheckpointError(
+                f"{file} is the optimizer state of another model: only one of the two has {', '.join(strange[:3])}. "
+                f"Delete {file.parent}; the run then goes on from the checkpoint before it, or from the start."
+            )
+        for weight in self._weights:
+            self._take_over(weight, state)
 
-
-def _state_of(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        field: state[f"{field}/{name}"]
-        for field in ("step", "exp_avg", "exp_avg_sq")
-        if f"{field}/{name}" in state
-    }
+    def _take_over(self, weight: _Weight, state: dict[str, Tensor]) -> None:
+        master = weight.master
+        fields = {
+            field: state[f"{field}/{weight.name}"].to(master.device)
+            for field in (*_MOMENTS, _MASTER)
+            if f"{field}/{weight.name}" in state
+        }
+        if weight.is_copied:
+            master.data.copy_(fields.pop(_MASTER))
+        if fields:
+            self._adam.state[master] = fields

@@ -23,7 +23,7 @@ from prefix_rft.rollout import QuestionTokens, RolloutBatch, RolloutRequest, Ste
 
 @dataclass(frozen=True)
 class Responses:
-    """The responses of one rollout step, right-padded."""
+    """The responses of one rollout step, right-padded; on the CPU, whatever the policy's device."""
 
     ids_BL: Tensor
     """int64: prompt, then response, then padding."""
@@ -60,7 +60,6 @@ def make_responses(
     temperature: float,
 ) -> Responses:
     """All responses that the method asks for at one rollout step, generated and graded."""
-    device = policy.device
     rows = [_Row(q, tokens, ask) for q, tokens in enumerate(questions) for ask in method.requests(tokens, at)]
     started = time.perf_counter()
     written, finished, decode_steps = _generate(policy, rows, at, max_response, temperature)
@@ -71,11 +70,10 @@ def make_responses(
         ids_BL=_pad(
             [list(row.tokens.prompt) + r for row, r in zip(rows, responses, strict=True)],
             encoder.pad_id,
-            device,
         ),
-        prompt_length_B=torch.tensor([len(row.tokens.prompt) for row in rows], device=device),
-        batch=_batch(rows, responses, reward_B, device),
-        finished_B=torch.tensor(finished, device=device),
+        prompt_length_B=torch.tensor([len(row.tokens.prompt) for row in rows]),
+        batch=_batch(rows, responses, reward_B),
+        finished_B=torch.tensor(finished),
         decode_steps=decode_steps,
         statuses=statuses,
         seconds={"generate": generated - started, "grade": time.perf_counter() - generated},
@@ -122,11 +120,9 @@ def _grade(
     return reward_B, statuses
 
 
-def _batch(
-    rows: Sequence[_Row], responses: Sequence[list[int]], reward_B: list[float], device: torch.device
-) -> RolloutBatch:
+def _batch(rows: Sequence[_Row], responses: Sequence[list[int]], reward_B: list[float]) -> RolloutBatch:
     def column(values: Iterable[int]) -> Tensor:
-        return torch.tensor(list(values), device=device)
+        return torch.tensor(list(values))
 
     return RolloutBatch(
         question_B=column(row.question for row in rows),
@@ -134,10 +130,10 @@ def _batch(
         prefix_id_B=column(row.request.prefix_id for row in rows),
         prefix_length_B=column(len(row.request.prefix) for row in rows),
         response_length_B=column(map(len, responses)),
-        reward_B=torch.tensor(reward_B, device=device),
+        reward_B=torch.tensor(reward_B),
     )
 
 
-def _pad(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> Tensor:
+def _pad(rows: Sequence[list[int]], pad_id: int) -> Tensor:
     width = max(map(len, rows))
-    return torch.tensor([row + [pad_id] * (width - len(row)) for row in rows], device=device)
+    return torch.tensor([row + [pad_id] * (width - len(row)) for row in rows])

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from prefix_rft import data
 from prefix_rft.data.encode import Encoder, encode_questions, load_encoder
-from prefix_rft.errors import CheckpointError, DataError
+from prefix_rft.errors import CheckpointError, DataError, TrainingError
 from prefix_rft.grading import Grader, make_grader
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.order import QuestionOrder
@@ -26,6 +26,7 @@ from prefix_rft.methods import Method, make_method
 from prefix_rft.rollout import QuestionTokens, StepContext
 from prefix_rft.runs.checkpoint import latest_checkpoint, save_checkpoint, verify
 from prefix_rft.runs.metrics import MetricsWriter
+from prefix_rft.runs.state import append_event
 from prefix_rft.runs.store import RunDir
 from prefix_rft.settings import PretrainedModel, RlPhase, RunConfig, SftPhase
 
@@ -43,7 +44,8 @@ class Progress(Protocol):
 class _Data:
     train: list[QuestionTokens]
     validation: list[QuestionTokens]
-    skipped: int
+    left_out: list[str]
+    """Rows and questions that cannot be used (data.skip_bad_rows), and why."""
 
 
 def train(config: RunConfig, run: RunDir, start: Path | str, *, stop: StopFlag, progress: Progress) -> int:
@@ -82,6 +84,7 @@ class Trainer:
         self.encoder: Encoder = load_model_encoder(config, source)
         self.policy: Policy = load_model(config, source)
         self.data = _load_data(config, self.encoder, imitates=isinstance(self.phase, SftPhase))
+        _list_left_out(run, self.data.left_out)
         self.order = self._order()
         self.total_steps = self._total_steps()
         updates = self.total_steps * self.rule.mini_batches
@@ -205,11 +208,29 @@ def load_model_encoder(config: RunConfig, source: Path | str) -> Encoder:
 
 
 def load_model(config: RunConfig, source: Path | str) -> Policy:
-    """The model of a folder (or hub name) on the configuration's device."""
+    """The model of a folder (or hub name) on the configuration's device.
+
+    Raises:
+        TrainingError: it cannot be had, or a weight is not finite.
+    """
     model = config.model
     if isinstance(model, PretrainedModel):
-        return load_policy(source, config.backend, model.revision, model.trust_remote_code)
-    return load_policy(source, config.backend)
+        policy = load_policy(source, config.backend, model.revision, model.trust_remote_code)
+    else:
+        policy = load_policy(source, config.backend)
+    _refuse_broken_weights(policy, source)
+    return policy
+
+
+def _refuse_broken_weights(policy: Policy, source: Path | str) -> None:
+    """Stop before such a model writes nonsense that only earns a reward of 0, and no error."""
+    broken = [name for name, weight in policy.named_parameters() if not bool(weight.isfinite().all())]
+    if broken:
+        raise TrainingError(
+            f"the model {source} holds NaN or infinite weights, in {len(broken)} of its tensors ({broken[0]} is the "
+            "first). Train or download it again; of a run's own model, delete that checkpoint: the run then goes "
+            "on from the one before it, or from the start"
+        )
 
 
 def _load_data(config: RunConfig, encoder: Encoder, *, imitates: bool) -> _Data:
@@ -222,8 +243,15 @@ def _load_data(config: RunConfig, encoder: Encoder, *, imitates: bool) -> _Data:
         raise DataError(
             "no training question has a demonstration, and this method has nothing else to learn from"
         )
-    skipped = len(dataset.skipped) + len(train.skipped) + len(validation.skipped)
-    return _Data(questions, list(validation.questions), skipped)
+    left_out = [str(item) for item in (*dataset.skipped, *train.skipped, *validation.skipped)]
+    return _Data(questions, list(validation.questions), left_out)
+
+
+def _list_left_out(run: RunDir, left_out: list[str]) -> None:
+    """Every one in the log, their number in the run's history."""
+    if left_out:
+        print("\n".join([f"{len(left_out)} rows or questions are left out (data.skip_bad_rows):", *left_out]))
+        append_event(run.path, "rows left out", count=len(left_out))
 
 
 def _rollout_metrics(responses: Responses) -> dict[str, float]:

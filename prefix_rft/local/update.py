@@ -2,7 +2,7 @@
 
 The update does not know which method it runs: a method gives the weights, `objective` the losses.
 
-Axes: B rows (responses), L tokens of prompt and response, T response tokens.
+Axes: B rows (responses) of the whole rollout step, T response tokens.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from prefix_rft.errors import TrainingError
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Policy
 from prefix_rft.local.rollouts import Responses
+from prefix_rft.local.scoring import Scorer
 from prefix_rft.methods.base import Method
-from prefix_rft.objective import PpoClip, entropy_bonus, row_scale, surrogate
-from prefix_rft.rollout import StepContext, TokenWeights
+from prefix_rft.objective import PpoClip, Surrogate, entropy_bonus, row_scale, surrogate
+from prefix_rft.rollout import RolloutBatch, StepContext, TokenWeights
 from prefix_rft.settings import Aggregation, RlPhase, SftPhase
 
 
@@ -54,7 +55,7 @@ class LossRule:
 
 @dataclass(frozen=True)
 class Batching:
-    """How rows are packed; changes speed and memory, never the loss."""
+    """How rows are packed; changes speed and memory, never the loss or a metric."""
 
     micro_batch_tokens: int
     skip_zero_weight_rows: bool
@@ -62,7 +63,7 @@ class Batching:
 
 @dataclass
 class UpdateReport:
-    """Sums and means over one rollout step's updates."""
+    """Sums and means over one rollout step's updates; rows and tokens without a weight are left out."""
 
     loss: float = 0.0
     """Mean over mini-batches."""
@@ -72,12 +73,10 @@ class UpdateReport:
     log_ratio: float = 0.0
     ratio_tokens: float = 0.0
     entropy: float = 0.0
-    """Sum over explored tokens of the updated rows."""
+    """Sum over explored tokens."""
     explored_tokens: int = 0
     imitated_tokens: int = 0
-    """Imitated tokens with a weight other than 0."""
     rows: int = 0
-    """Rows that went through the update."""
 
     def metrics(self) -> dict[str, float]:
         """Values under the names of metrics.jsonl."""
@@ -109,158 +108,131 @@ def update(
     Raises:
         TrainingError: a loss or a gradient is not finite.
     """
-    return _Update(policy, optimizer, method, responses, rule, batching, at).run()
+    scorer = Scorer(policy, responses, rule.temperature, batching.micro_batch_tokens)
+    skip = batching.skip_zero_weight_rows
+    return _Update(optimizer, method, responses.batch, scorer, rule, at, skip).run()
 
 
 class _Update:
+    """The mini-batches of one rollout step; every tensor holds all its rows, each mini-batch fills in its own."""
+
     def __init__(
         self,
-        policy: Policy,
         optimizer: Optimizer,
         method: Method,
-        responses: Responses,
+        batch: RolloutBatch,
+        scorer: Scorer,
         rule: LossRule,
-        batching: Batching,
         at: StepContext,
+        skip_zero_weight_rows: bool,
     ) -> None:
-        self.policy, self.optimizer, self.method, self.rule = policy, optimizer, method, rule
-        self.responses, self.batch, self.batching, self.at = responses, responses.batch, batching, at
-        self.response_BT = self.batch.response_BT()
-        self.imitated_BT = self.batch.imitated_BT()
-        self.old_logp_BT = torch.zeros(self.response_BT.shape, device=policy.device)
-        self.entropy_BT = torch.zeros(self.response_BT.shape, device=policy.device)
+        self.optimizer, self.method, self.batch, self.scorer = optimizer, method, batch, scorer
+        self.rule, self.at, self.skip = rule, at, skip_zero_weight_rows
+        self.response_BT, self.imitated_BT = batch.response_BT(), batch.imitated_BT()
+        self.alpha_BT, self.beta_BT = torch.zeros(2, *self.response_BT.shape)
+        self.scale_B = torch.zeros(len(batch))
+        self.old_logp_BT = torch.zeros(self.response_BT.shape)
         self.report = UpdateReport()
 
     def run(self) -> UpdateReport:
-        parts = self._parts()
-        self._see_old_policy(parts)
+        part_B = self._part_B()
+        parts = [(part_B == part).nonzero()[:, 0] for part in range(int(part_B.max()) + 1)]
+        if not self.rule.entropy_of_current:
+            entropy_BT = self._entropies(torch.arange(len(self.batch)))
+            for part, rows in enumerate(parts):
+                self._weigh(part, rows, entropy_BT)
+        # The first mini-batch meets the old policy itself: its old log-probabilities are its current ones.
+        self._remember_old((part_B > 0).nonzero()[:, 0])
         for part, rows in enumerate(parts):
+            if self.rule.entropy_of_current:
+                self._weigh(part, rows, self._entropies(rows))
             self._optimizer_step(part, rows)
         self.report.loss /= len(parts)
         self.report.grad_norm /= len(parts)
         return self.report
 
-    def _parts(self) -> list[Tensor]:
-        """Row indices of each mini-batch; questions are in random order already, so runs of them will do."""
+    def _part_B(self) -> Tensor:
+        """Mini-batch of each row; questions are in random order already, so runs of them will do."""
         question_B = self.batch.question_B
-        questions = int(question_B.max()) + 1
-        part_B = question_B * self.rule.mini_batches // questions
-        return [(part_B == part).nonzero()[:, 0] for part in range(int(part_B.max()) + 1)]
+        return question_B * self.rule.mini_batches // (int(question_B.max()) + 1)
 
-    def _see_old_policy(self, parts: list[Tensor]) -> None:
-        """Entropies that select, and log-probabilities where the policy will have moved before its mini-batch.
+    def _entropies(self, rows: Tensor) -> Tensor | None:
+        """Entropies of the hybrid ones among these rows, if the method asks for them."""
+        return self.scorer.entropies(rows[self.batch.hybrid_B[rows]]) if self.method.wants_entropy else None
 
-        The first mini-batch meets the old policy itself: its old log-probabilities are its current ones.
-        """
-        if self.method.wants_entropy and not self.rule.entropy_of_current:
-            self._score(self.batch.hybrid_B.nonzero()[:, 0], with_entropy=True)
-        for part, rows in enumerate(parts[1:], start=1):
-            weights = None if self.rule.entropy_of_current else self._weights(part, rows)
-            self._score(self._active(rows, weights), with_entropy=False)
-
-    def _weights(self, part: int, rows: Tensor) -> TokenWeights:
-        """Weights of a mini-batch's rows, [rows, T of the whole batch]."""
+    def _weigh(self, part: int, rows: Tensor, entropy_BT: Tensor | None) -> None:
+        """Fill in the weights of a mini-batch's tokens and the scale of its rows."""
         mini = self.batch.rows(rows)
-        entropy_BT = self.entropy_BT[rows, : mini.width] if self.method.wants_entropy else None
+        entropy_BT = None if entropy_BT is None else entropy_BT[rows, : mini.width]
         weights = self.method.weights(mini, entropy_BT, self.at, part)
-        missing = self.response_BT.shape[1] - mini.width
-        pad = torch.nn.functional.pad
-        return TokenWeights(pad(weights.alpha_BT, (0, missing)), pad(weights.beta_BT, (0, missing)))
-
-    def _active(self, rows: Tensor, weights: TokenWeights | None) -> Tensor:
-        """The rows that the update must see."""
-        if weights is None or not self.batching.skip_zero_weight_rows:
-            return rows
-        return rows[((weights.alpha_BT != 0) | (weights.beta_BT != 0)).any(dim=1)]
-
-    def _optimizer_step(self, part: int, rows: Tensor) -> None:
-        if self.method.wants_entropy and self.rule.entropy_of_current:
-            self._score(rows[self.batch.hybrid_B[rows]], with_entropy=True, keep_logp=False)
-        weights = self._weights(part, rows)
-        length_B = self.batch.response_length_B[rows]
-        scale_B = row_scale(
+        self.alpha_BT[rows, : mini.width] = weights.alpha_BT
+        self.beta_BT[rows, : mini.width] = weights.beta_BT
+        length_B = mini.response_length_B
+        self.scale_B[rows] = row_scale(
             self.rule.aggregation, length_B, len(rows), int(length_B.sum()), self.rule.constant
         )
-        place_B = torch.full((len(self.batch),), -1, device=rows.device)
-        place_B[rows] = torch.arange(len(rows), device=rows.device)
-        self.optimizer.zero_grad()
-        loss = 0.0
-        for micro in self._micro_batches(self._active(rows, weights)):
-            place = place_B[micro]
-            chosen = TokenWeights(weights.alpha_BT[place], weights.beta_BT[place])
-            loss += self._backward(micro, chosen, scale_B[place], first=part == 0)
-        self._finish(part, loss)
 
-    def _finish(self, part: int, loss: float) -> None:
+    def _remember_old(self, rows: Tensor) -> None:
+        """Log-probabilities of rows that the policy will meet after it has moved."""
+        known = not self.rule.entropy_of_current
+        self.old_logp_BT = self.scorer.logprobs(self._active(rows) if known else rows)
+
+    def _active(self, rows: Tensor) -> Tensor:
+        """The rows that the update must see."""
+        return rows[self._weighted_BT(rows).any(dim=1)] if self.skip else rows
+
+    def _weighted_BT(self, rows: Tensor) -> Tensor:
+        weighted_BT: Tensor = (self.alpha_BT[rows] != 0) | (self.beta_BT[rows] != 0)
+        return weighted_BT
+
+    def _optimizer_step(self, part: int, rows: Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss = sum(
+            self._backward(micro, first=part == 0) for micro in self.scorer.micro_batches(self._active(rows))
+        )
         norm = self.optimizer.step()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
                 f"rollout step {self.at.step + 1}, mini-batch {part + 1}: loss {loss} or gradient norm {norm} is not "
-                "finite; the run continues from its last checkpoint, with a lower learning rate if it diverged"
+                f"finite. Lower the learning rate or max_grad_norm (optimisation.{self.method.phase}), or look at "
+                "the questions of this step; the last checkpoint is from before it"
             )
         self.report.loss += loss
         self.report.grad_norm += norm
 
-    def _backward(self, rows: Tensor, weights: TokenWeights, scale_B: Tensor, *, first: bool) -> float:
+    def _backward(self, rows: Tensor, *, first: bool) -> float:
         """Add one micro-batch's gradient; returns its share of the mini-batch's loss."""
         width = int(self.batch.response_length_B[rows].max())
-        explores = bool((weights.alpha_BT != 0).any()) or self.rule.entropy_coefficient > 0
-        logp_BT, entropy_BT = self._forward(rows, with_entropy=explores)
-        response_BT, imitated_BT = self.response_BT[rows, :width], self.imitated_BT[rows, :width]
+        weights = TokenWeights(self.alpha_BT[rows, :width], self.beta_BT[rows, :width])
+        explored_BT = (self.response_BT & ~self.imitated_BT)[rows, :width]
+        bonus = self.rule.entropy_coefficient
+        explores = bool((weights.alpha_BT != 0).any()) or bonus > 0
+        logp_BT, entropy_BT = self.scorer.forward(rows, with_entropy=explores)
         losses = surrogate(
             logp_BT,
             logp_BT.detach() if first else self.old_logp_BT[rows, :width],
-            TokenWeights(weights.alpha_BT[:, :width], weights.beta_BT[:, :width]),
-            response_BT=response_BT,
-            imitated_BT=imitated_BT,
+            weights,
+            # Without a weight a token has no loss; leaving it out keeps it out of the metrics too.
+            response_BT=self._weighted_BT(rows)[:, :width],
+            imitated_BT=self.imitated_BT[rows, :width],
             imitation=self.method.imitation,
             clip=self.rule.clip,
         )
-        loss_BT, explored_BT = losses.loss_BT, response_BT & ~imitated_BT
-        if self.rule.entropy_coefficient and entropy_BT is not None:
-            loss_BT = loss_BT + entropy_bonus(entropy_BT, explored_BT, self.rule.entropy_coefficient)
-        loss = (loss_BT * scale_B[:, None]).sum()
+        loss_BT = losses.loss_BT
+        if bonus and entropy_BT is not None:
+            loss_BT = loss_BT + entropy_bonus(entropy_BT, explored_BT, bonus)
+        loss = (loss_BT * self.scale_B[rows, None]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
+        self._report(losses, weights, entropy_BT)
+        return float(loss.detach())
+
+    def _report(self, losses: Surrogate, weights: TokenWeights, entropy_BT: Tensor | None) -> None:
+        explored_BT, imitated_BT = weights.alpha_BT != 0, weights.beta_BT != 0
         self.report.clipped += float(losses.clipped)
         self.report.log_ratio += float(losses.log_ratio)
         self.report.ratio_tokens += float(losses.tokens)
         if entropy_BT is not None:
-            self.report.entropy += float((entropy_BT.detach() * explored_BT).sum())
-            self.report.explored_tokens += int(explored_BT.sum())
-        self.report.imitated_tokens += int((weights.beta_BT != 0).sum())
-        self.report.rows += len(rows)
-        return float(loss.detach())
-
-    @torch.no_grad()
-    def _score(self, rows: Tensor, *, with_entropy: bool, keep_logp: bool = True) -> None:
-        """Log-probabilities and entropies of some rows under the policy as it is now."""
-        for micro in self._micro_batches(rows):
-            logp_BT, entropy_BT = self._forward(micro, with_entropy=with_entropy)
-            width = logp_BT.shape[1]
-            if keep_logp:
-                self.old_logp_BT[micro, :width] = logp_BT
-            if entropy_BT is not None:
-                self.entropy_BT[micro, :width] = entropy_BT
-
-    def _forward(self, rows: Tensor, *, with_entropy: bool) -> tuple[Tensor, Tensor | None]:
-        prompt_length_B = self.responses.prompt_length_B[rows]
-        response_length_B = self.batch.response_length_B[rows]
-        longest = int((prompt_length_B + response_length_B).max())
-        return self.policy.logprobs(
-            self.responses.ids_BL[rows, :longest],
-            prompt_length_B,
-            response_length_B,
-            with_entropy=with_entropy,
-            temperature=self.rule.temperature,
-        )
-
-    def _micro_batches(self, rows: Tensor) -> list[Tensor]:
-        """Rows sorted by length and cut so that rows times longest row stays within the token budget."""
-        length_B = self.responses.prompt_length_B[rows] + self.batch.response_length_B[rows]
-        order = length_B.argsort(stable=True)
-        groups: list[list[int]] = []
-        for index, length in zip(rows[order].tolist(), length_B[order].tolist(), strict=True):
-            if not groups or (len(groups[-1]) + 1) * length > self.batching.micro_batch_tokens:
-                groups.append([])
-            groups[-1].append(index)
-        return [torch.tensor(group, device=rows.device) for group in groups]
+            self.report.entropy += float(entropy_BT.detach()[explored_BT].sum())
+        self.report.explored_tokens += int(explored_BT.sum())
+        self.report.imitated_tokens += int(imitated_BT.sum())
+        self.report.rows += int((explored_BT | imitated_BT).any(dim=1).sum())

@@ -44,7 +44,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_ratios_are_the_peers_median_over_the_contestants_without_warm_up() -> None:
-    work = Work(Path(), questions=4, rollouts=8, max_new=8, learning_rate=1e-3, threads=1)
+    work = Work(Path(), questions=4, rollouts=8, max_new=32, learning_rate=1e-3, threads=1)
     peer, other = compete({"TRL": _Fixed(0.3), "ours": _Fixed(0.1)}, work, steps=3)
     assert (peer.wall, peer.cpu, peer.speedup_wall) == (0.3, 0.15, 1.0)
     assert (other.speedup_wall, other.speedup_cpu) == pytest.approx((3.0, 3.0))
@@ -53,17 +53,17 @@ def test_ratios_are_the_peers_median_over_the_contestants_without_warm_up() -> N
 
 
 def test_a_contestant_that_dies_ends_the_benchmark() -> None:
-    work = Work(Path("/no/such/model"), questions=1, rollouts=2, max_new=4, learning_rate=1e-3, threads=1)
+    work = Work(Path("/no/such/model"), questions=1, rollouts=2, max_new=32, learning_rate=1e-3, threads=1)
     play = contestants("on", 2048)["ours, zero rows skipped"]
     with pytest.raises(SystemExit, match="ours died with exit code 1"):
         compete({"ours": play}, work, steps=1)
 
 
 def test_our_steps_run(model: Path) -> None:
-    work = Work(model, questions=2, rollouts=4, max_new=8, learning_rate=1e-3, threads=1)
+    work = Work(model, questions=2, rollouts=4, max_new=32, learning_rate=1e-3, threads=1)
     (row,) = compete({"ours": contestants("off", 2048)["ours, all rows"]}, work, steps=1)
     assert row.cpu > 0
-    assert 8 <= row.tokens <= 2 * 4 * 8
+    assert 8 <= row.tokens <= 2 * 4 * 32
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_our_steps_run(model: Path) -> None:
 def test_the_whole_benchmark_writes_its_result(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--questions", "2", "--threads", "1", "--steps", "1", "--max-new", "8"]
+    options = ["--questions", "2", "--threads", "1", "--steps", "1", "--max-new", "32"]
     local_step.main([*options, "--model", str(model), "--results", str(tmp_path / "results")])
     (file,) = (tmp_path / "results").iterdir()
     found = json.loads(file.read_text())

@@ -170,7 +170,9 @@ def test_rows_that_share_a_prompt_get_what_they_get_alone(model_folder: Any) -> 
     for weight in policy.parameters():
         weight.grad = None
     for row in range(4):
-        alone = policy.logprobs(*(x[row : row + 1] for x in (ids_BL, prompt_B, response_B)), with_entropy=False)[0]
+        alone = policy.logprobs(
+            *(x[row : row + 1] for x in (ids_BL, prompt_B, response_B)), with_entropy=False
+        )[0]
         torch.testing.assert_close(together_BT[row : row + 1, : alone.shape[1]], alone, atol=1e-5, rtol=1e-5)
         alone.sum().backward()
     for name, weight in policy.named_parameters():
@@ -187,8 +189,7 @@ def test_both_paths_train_the_same_number_of_weights(model_folder: Any) -> None:
 def test_the_fast_path_loads_no_model_classes(model_folder: Any, tmp_path: Path) -> None:
     """A toy run must stay small: `transformers`, pandas, pyarrow and wandb cost up to 130 MB each."""
     code = (
-        "import sys; from pathlib import Path; from prefix_rft.local.packing import pack
-from prefix_rft.local.policy import load_policy\n"
+        "import sys; from pathlib import Path; from prefix_rft.local.policy import load_policy\n"
         "from prefix_rft.settings import LocalBackend\n"
         f"load_policy(Path({str(model_folder())!r}), LocalBackend()).save(Path({str(tmp_path)!r}))\n"
         "print([m for m in ('transformers', 'pandas', 'pyarrow', 'wandb', 'ray') if m in sys.modules])"
