@@ -19,10 +19,9 @@ def design_note(results: Results) -> str | None:
         return None
     sentences = ["The headline depends on the design of the task."]
     sentences += [_skill_sentence(results), *_teacher_sentences(configs)]
+    sentences.append(_situation(configs))
     sentences.append(
-        "Imitation then has a ceiling that reward has not, and reward alone has little to start from: the "
-        "situation in which blending the two pays. Read the order of the methods as a finding about this "
-        "task, not about language models at large."
+        "Read the order of the methods as a finding about this task, not about language models at large."
     )
     return " ".join(sentences)
 
@@ -32,10 +31,30 @@ def _embedded(config: RunConfig) -> bool:
 
 
 def _skill_sentence(results: Results) -> str:
-    models = [config.model for config in results.configs.values() if isinstance(config.model, TinyModel)]
-    hidden = all(model.habit_stepwise <= _HIDDEN_BELOW for model in models)
-    how = "hides it almost completely" if hidden else "lets it show now and then"
+    how = "hides it almost completely" if _hidden(results.configs.values()) else "lets it show now and then"
     return f"The base model{_base_score(results)} was taught the skill first and then a habit that {how}."
+
+
+def _situation(configs: Sequence[RunConfig]) -> str:
+    """What the two sides of the design make of imitation and of reward."""
+    systematic = any(isinstance(c.data, ChainData) and c.data.teacher == "systematic" for c in configs)
+    imitation = (
+        "Imitation then has a ceiling that reward has not"
+        if systematic
+        else "Sampling below temperature 1 averages much of that out, so imitation can pass its teacher"
+    )
+    hidden = _hidden(configs)
+    reward = (
+        "reward alone has little to start from: the situation in which blending the two pays"
+        if hidden
+        else "reward alone has something to start from: the situation in which demonstrations may add nothing"
+    )
+    return f"{imitation}, and {reward}."
+
+
+def _hidden(configs: Iterable[RunConfig]) -> bool:
+    models = [config.model for config in configs if isinstance(config.model, TinyModel)]
+    return all(model.habit_stepwise <= _HIDDEN_BELOW for model in models)
 
 
 def _base_score(results: Results) -> str:

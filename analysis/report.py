@@ -50,7 +50,13 @@ def write_report(
         ProtocolError: the runs were evaluated under different protocols.
         RunError: a run is damaged, or the disk refuses.
     """
-    results = load_results(store, selection, split=split, folder=protocol)
+    return write_results(
+        load_results(store, selection, split=split, folder=protocol), folder, date=date, title=title
+    )
+
+
+def write_results(results: Results, folder: Path, *, date: str, title: str = "Results") -> list[Path]:
+    """As `write_report`, of results that are loaded already."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     figures = _write_figures(results, folder / "figures")
     table = main_table(results)

@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--rollouts", type=int, default=8)
     found.add_argument("--max-new", type=int, default=32)
     found.add_argument("--learning-rate", type=float, default=3e-4)
-    found.add_argument("--micro-batch-tokens", type=int, default=2048)
+    found.add_argument("--micro-batch-tokens", type=int, default=16384)
     found.add_argument("--model", type=Path, help="folder of a base model; without it one is trained first")
     found.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON file")
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -100,10 +101,9 @@ def standard_error_over_samples(correct_Q: Counts, samples: int, k: int) -> floa
 
 def bootstrap_means(value_QK: Floats, *parts: keyed.Part, resamples: int = RESAMPLES) -> Floats:
     """Means over questions drawn with replacement; [B, K]. The draws belong to `parts` alone."""
-    rng = keyed.generator("bootstrap", *parts)
-    questions = len(value_QK)
-    blocks = [_draw_counts(rng, rows, questions) @ value_QK for rows in _blocks(resamples)]
-    return np.concatenate(blocks) / questions
+    counts_BQ = _draw_counts(parts, resamples, len(value_QK))
+    blocks = [counts_BQ[rows].astype(np.float64) @ value_QK for rows in _blocks(resamples)]
+    return np.concatenate(blocks) / len(value_QK)
 
 
 def intervals_over_questions(value_QK: Floats, *parts: keyed.Part) -> list[tuple[float, float]]:
@@ -180,15 +180,23 @@ def _widened_tail(questions: int) -> float:
     return NormalDist().cdf(-z * few_questions_factor(questions))
 
 
-def _draw_counts(rng: np.random.Generator, resamples: int, questions: int) -> Floats:
-    """How often each question is drawn in each resample; [B, Q], rows summing to Q."""
-    drawn_BQ = rng.integers(0, questions, size=(resamples, questions))
-    cells = drawn_BQ + questions * np.arange(resamples)[:, None]
-    counts = np.bincount(cells.ravel(), minlength=resamples * questions)
-    return counts.reshape(resamples, questions).astype(np.float64)
+@lru_cache(maxsize=4)
+def _draw_counts(parts: tuple[keyed.Part, ...], resamples: int, questions: int) -> NDArray[np.uint16]:
+    """How often each question is drawn in each resample; [B, Q], rows summing to Q.
+
+    Kept for the next call: a table compares many pairs by the same draws.
+    """
+    rng = keyed.generator("bootstrap", *parts)
+    counts_BQ = np.empty((resamples, questions), np.uint16)
+    for rows in _blocks(resamples):
+        size = rows.stop - rows.start
+        drawn_BQ = rng.integers(0, questions, size=(size, questions))
+        cells = drawn_BQ + questions * np.arange(size)[:, None]
+        counts_BQ[rows] = np.bincount(cells.ravel(), minlength=size * questions).reshape(size, questions)
+    return counts_BQ
 
 
-def _blocks(resamples: int) -> Iterator[int]:
-    """Blocks keep the counts of a large resampling out of memory."""
+def _blocks(resamples: int) -> Iterator[slice]:
+    """Blocks keep what is larger than a count out of memory."""
     for start in range(0, resamples, _BLOCK):
-        yield min(_BLOCK, resamples - start)
+        yield slice(start, min(start + _BLOCK, resamples))

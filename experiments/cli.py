@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from experiments.exits import exits
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PLAIN_WIDTH = 160
+DEFAULT_SWEEP = "main_results"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,56 +30,57 @@ Overrides = Annotated[
 ]
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder that holds the runs.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the report.")]
-SweepArgument = Annotated[str, typer.Argument(help="A file of sweeps/, without .yaml.")]
+SweepAndOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SWEEP] [OVERRIDES]...",
+        help=f"A file of sweeps/ without .yaml ({DEFAULT_SWEEP} if none is named), then settings, e.g. store=runs.",
+    ),
+]
 
 
 @app.command()
 def demo(overrides: Overrides = None, out: OutOption = Path("report")) -> None:
     """Train SFT, RFT, SFT->RFT and Prefix-RFT on the embedded task, print the table, write a report."""
-    from rich.console import Console
-
     with exits():
         from experiments.commands.demo import demo as run_demo
 
-        raise typer.Exit(run_demo(overrides or [], out, _today(), Console()))
+        raise typer.Exit(run_demo(overrides or [], out, _today(), _console()))
 
 
 @app.command()
 def status(store: StoreOption = Path("runs")) -> None:
     """Show every run: state, step, reward, accuracy, age, and why it failed."""
-    from rich.console import Console
-
     with exits():
         from analysis import render
         from analysis.status import status_rows, status_table
         from prefix_rft.runs.store import Store
 
         rows = status_rows(Store(store), datetime.now(UTC))
-        Console().print(render.rich_renderable(status_table(rows)))
+        if rows:
+            _console().print(render.rich_renderable(status_table(rows)))
+        else:
+            print(
+                f"no runs in {store.absolute()}; start some with `python -m experiments.run`, or choose --store"
+            )
 
 
 @app.command()
-def table(sweep: SweepArgument = "main_results", overrides: Overrides = None) -> None:
+def table(asked: SweepAndOverrides = None) -> None:
     """Print a sweep's table as it stands."""
-    from rich.console import Console
-
     with exits():
         from experiments.commands.report import table as print_table
 
-        raise typer.Exit(print_table(sweep, overrides or [], Console()))
+        raise typer.Exit(print_table(*_sweep_and_overrides(asked), _console()))
 
 
 @app.command()
-def report(
-    sweep: SweepArgument = "main_results", overrides: Overrides = None, out: OutOption = Path("report")
-) -> None:
+def report(asked: SweepAndOverrides = None, out: OutOption = Path("report")) -> None:
     """Write a sweep's report: Markdown, CSV, LaTeX, figures."""
-    from rich.console import Console
-
     with exits():
         from experiments.commands.report import report as write
 
-        raise typer.Exit(write(sweep, overrides or [], out, _today(), Console()))
+        raise typer.Exit(write(*_sweep_and_overrides(asked), out, _today(), _console()))
 
 
 @app.command()
@@ -112,23 +119,37 @@ def grade(
 def check_data(
     overrides: Overrides = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Model folder or hub name whose tokenizer measures the lengths.")
+        str | None,
+        typer.Option(
+            help="Model folder or hub name whose tokenizer measures the lengths, if not that of `model`."
+        ),
     ] = None,
 ) -> None:
     """Count questions and demonstrations of a data set and list what cannot be used."""
     with exits():
-        from experiments.commands.check_data import check_data as check
-        from experiments.compose import compose
-        from prefix_rft.data.encode import load_encoder
+        from experiments.commands import check_data as command
 
-        config = compose(overrides or [])
-        encoder = load_encoder(tokenizer) if tokenizer else None
-        raise typer.Exit(check(config.data, encoder))
+        raise typer.Exit(command.check_data(*command.prepare(overrides or [], tokenizer)))
 
 
 def main() -> None:
     """Entry point."""
     app()
+
+
+def _sweep_and_overrides(asked: list[str] | None) -> tuple[str, list[str]]:
+    """The sweep comes first, if it is named at all."""
+    given = asked or []
+    named = bool(given) and "=" not in given[0] and not given[0].startswith("~")
+    return (given[0], given[1:]) if named else (DEFAULT_SWEEP, given)
+
+
+def _console() -> Console:
+    """Standard output; wide where it is not a terminal, so that rows stay whole in files and pipes."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
 
 
 def _today() -> str:

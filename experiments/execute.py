@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,24 +12,25 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from experiments.exits import CellsFailedError, CellsInterruptedError
-from experiments.plan import Plan, plan
+from experiments.mirroring import mirror_finished
+from experiments.plan import Plan, Task, plan
+from experiments.processes import start_worker, why_it_ended
 from experiments.progress import Display, Standing
-from experiments.worker import LOCKED, Request, log_path
-from prefix_rft.runs.identity import PlannedRun
+from experiments.worker import INTERRUPTED, LOCKED
+from prefix_rft.errors import PrefixRftError, SettingsError
 from prefix_rft.runs.lock import is_locked
 from prefix_rft.runs.markers import TRAIN, evaluation_stage
 from prefix_rft.runs.store import RunDir, Store
-from prefix_rft.runs.tracking import LOG_FILE as WANDB_LOG
-from prefix_rft.runs.tracking import mirror_runs
 from prefix_rft.settings import LauncherSettings, RunConfig
 
 _POLL_SECONDS = 0.1
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_STOPPED = (INTERRUPTED, -signal.SIGTERM)
+"""How a worker ends that was asked to: after it saved, or before it had begun."""
 
 
 @dataclass
 class Report:
-    """How the cells ended."""
+    """How the runs ended."""
 
     plan: Plan
     done: set[str] = field(default_factory=set)
@@ -48,31 +48,55 @@ class Report:
             CellsInterruptedError: the command was stopped.
             CellsFailedError: a run failed.
         """
+        lines = [f"  {run_id}: {why}" for run_id, why in self.failures.items()]
+        failed = "\n".join([f"{len(lines)} of {len(self.plan.tasks)} runs failed:", *lines]) if lines else ""
         if self.interrupted:
-            raise CellsInterruptedError("stopped; the same command continues where it left off")
-        if self.failures:
-            lines = [f"  {run_id}: {why}" for run_id, why in self.failures.items()]
-            total = len(self.plan.runs)
-            raise CellsFailedError("\n".join([f"{len(lines)} of {total} runs failed:", *lines]))
+            stopped = "stopped; the same command continues where it left off"
+            raise CellsInterruptedError(f"{failed}\n{stopped}" if failed else stopped)
+        if failed:
+            raise CellsFailedError(failed)
 
 
 def execute(configs: Sequence[RunConfig]) -> Report:
     """Train and evaluate every cell, each distinct run once.
 
     Args:
-        configs: the cells; the first one's `store` and `launcher` hold for all.
+        configs: the cells; all of one store and one launcher.
+
+    Raises:
+        SettingsError: the cells differ in store or launcher.
+        DataError: a file that counts for a run's identity cannot be read.
     """
-    executor = _Executor(plan(configs), Store(configs[0].store), configs[0].launcher)
+    store, launcher = _shared(configs)
+    executor = _Executor(plan(configs), store, launcher)
     with executor.stop_on_signals():
-        return executor.run()
+        report = executor.run()
+        if not report.interrupted:
+            mirror_finished(store, [task for task in report.plan.tasks if task.id in report.done])
+    return report
 
 
-def is_complete(run: RunDir, config: RunConfig) -> bool:
-    """Whether a run is trained and evaluated as the configuration asks."""
+def is_complete(run: RunDir, task: Task) -> bool:
+    """Whether a run is trained, and evaluated as everybody asks.
+
+    Raises:
+        RunError: a marker of it is damaged.
+    """
     return run.stages.is_done(TRAIN) and all(
         run.stages.is_done(evaluation_stage(split, run.evaluation(split, config).name))
+        for config in task.asked
         for split in config.evaluation.splits
     )
+
+
+def _shared(configs: Sequence[RunConfig]) -> tuple[Store, LauncherSettings]:
+    first = configs[0]
+    for name in ("store", "launcher"):
+        if any(getattr(config, name) != getattr(first, name) for config in configs):
+            raise SettingsError(
+                f"the cells of one command share their {name}; vary it from command to command"
+            )
+    return Store(first.store), first.launcher
 
 
 class _Executor:
@@ -80,36 +104,24 @@ class _Executor:
         self.store, self.threads = store, launcher.threads
         self.slots = launcher.workers or max(1, len(os.sched_getaffinity(0)) // launcher.threads)
         self.report = Report(planned)
-        self.runs = {run.identity.id: store.create(run.identity, run.config) for run in planned.runs}
+        self.runs: dict[str, RunDir] = {}
         self.live: dict[str, subprocess.Popen[bytes]] = {}
-        self.display = Display(planned, self.runs)
+        self.told_to_stop: set[str] = set()
 
     def run(self) -> Report:
         """Start what is ready, until nothing is left or a stop was asked for."""
-        self._note_done()
-        with self.display:
+        for task in self.report.plan.tasks:
+            with self._failing(task):
+                self._open(task)
+        with Display(self.report.plan, self.runs, self.slots) as display:
             while self._unfinished() and not (self.report.interrupted and not self.live):
                 self._collect()
                 self._start_ready()
-                self.display.refresh(self.standing())
+                self._stop_live()
+                display.refresh(self._standing())
                 time.sleep(_POLL_SECONDS)
-            self.display.refresh(self.standing(), final=True)
-        self._mirror()
+            display.close(self._standing())
         return self.report
-
-    def _mirror(self) -> None:
-        """Mirror what this command trained to W&B's offline files, by one process."""
-        offline = [
-            self.runs[planned.identity.id].path
-            for planned in self.report.plan.runs
-            if planned.identity.id in self.report.touched and planned.config.tracking.wandb == "offline"
-        ]
-        if offline and not self.report.interrupted:
-            mirror_runs(offline, self.store.root / WANDB_LOG)
-
-    def standing(self) -> Standing:
-        """Counts for the display."""
-        return Standing(frozenset(self.report.done), frozenset(self.live), dict(self.report.failures))
 
     @contextmanager
     def stop_on_signals(self) -> Iterator[None]:
@@ -124,48 +136,59 @@ class _Executor:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.report.interrupted = True
-        for process in self.live.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
 
-    def _note_done(self) -> None:
-        for planned in self.report.plan.runs:
-            if is_complete(self.runs[planned.identity.id], planned.config):
-                self.report.done.add(planned.identity.id)
+    def _stop_live(self) -> None:
+        """After a stop was asked for, ask each worker once: also one that was being started at that moment."""
+        for run_id, process in self.live.items():
+            if self.report.interrupted and run_id not in self.told_to_stop and process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                self.told_to_stop.add(run_id)
+
+    @contextmanager
+    def _failing(self, task: Task) -> Iterator[None]:
+        """A run whose directory cannot be used fails by itself."""
+        try:
+            yield
+        except (PrefixRftError, OSError) as error:
+            self.report.failures[task.id] = f"{type(error).__name__}: {error}"
+
+    def _open(self, task: Task) -> None:
+        self.runs[task.id] = run = self.store.create(task.run.identity, task.config)
+        if is_complete(run, task):
+            self.report.done.add(task.id)
+
+    def _standing(self) -> Standing:
+        report = self.report
+        return Standing(report.done, self.live.keys(), report.failures, stopping=report.interrupted)
 
     def _unfinished(self) -> bool:
-        return any(self._is_open(planned.identity.id) for planned in self.report.plan.runs)
+        return any(self._is_open(task.id) for task in self.report.plan.tasks)
 
     def _is_open(self, run_id: str) -> bool:
         return run_id not in self.report.done and run_id not in self.report.failures
 
     def _start_ready(self) -> None:
-        for planned in self.report.plan.runs:
-            run_id = planned.identity.id
+        for task in self.report.plan.tasks:
             if self.report.interrupted or len(self.live) >= self.slots:
                 return
-            if self._is_open(run_id) and run_id not in self.live and self._parent_allows(planned):
-                self._start(planned)
+            if self._is_open(task.id) and task.id not in self.live:
+                with self._failing(task):
+                    self._start_if_ready(task)
 
-    def _parent_allows(self, planned: PlannedRun) -> bool:
-        parent = planned.parent_id
-        if parent is not None and parent in self.report.failures:
-            self.report.failures[planned.identity.id] = f"not started: it needs run {parent}, which failed"
-        return parent is None or self._is_trained(parent)
+    def _start_if_ready(self, task: Task) -> None:
+        parent, run = task.run.parent_id, self.runs[task.id]
+        if parent is not None and not self._is_trained(parent):
+            if parent in self.report.failures:
+                self.report.failures[task.id] = f"not started: it needs run {parent}, which failed"
+        elif is_locked(run.path):
+            pass  # another command works on it; this one waits for the result
+        elif is_complete(run, task):
+            self.report.done.add(task.id)
+        else:
+            self.live[task.id] = start_worker(run, task, self.threads)
 
     def _is_trained(self, run_id: str) -> bool:
-        return run_id in self.report.done or self.runs[run_id].stages.is_done(TRAIN)
-
-    def _start(self, planned: PlannedRun) -> None:
-        run = self.runs[planned.identity.id]
-        if is_locked(run.path):
-            return
-        if is_complete(run, planned.config):
-            self.report.done.add(run.id)
-            return
-        request = Request(run.id, planned.parent_id, planned.config)
-        self.live[run.id] = _start_worker(run, request, self.threads)
-        self.report.touched.add(run.id)
+        return run_id in self.runs and (run_id in self.report.done or self.runs[run_id].stages.is_done(TRAIN))
 
     def _collect(self) -> None:
         for run_id, process in list(self.live.items()):
@@ -175,48 +198,10 @@ class _Executor:
                 self._settle(run_id, code)
 
     def _settle(self, run_id: str, code: int) -> None:
+        if code == LOCKED:
+            return
+        self.report.touched.add(run_id)
         if code == 0:
             self.report.done.add(run_id)
-        elif not (code == LOCKED or self.report.interrupted):
-            self.report.failures[run_id] = _why(self.runs[run_id], code)
-
-
-def _start_worker(run: RunDir, request: Request, threads: int) -> subprocess.Popen[bytes]:
-    """A process of its own session: Ctrl-C reaches the launcher alone, which then asks each worker to leave."""
-    with log_path(run).open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.worker"],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=_environment(threads),
-            start_new_session=True,
-        )
-    assert process.stdin is not None
-    process.stdin.write(request.to_json())
-    process.stdin.close()
-    return process
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """This process's environment with the run's number of threads.
-
-    glibc gives freed blocks above a threshold back to the kernel at once; a training step allocates the same blocks
-    again and again, so the thresholds are raised, which changes speed only.
-    """
-    fixed = {name: str(threads) for name in _THREAD_VARIABLES}
-    malloc = {
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
-        "MALLOC_ARENA_MAX": "2",
-    }
-    return {**malloc, **os.environ, **fixed}
-
-
-def _why(run: RunDir, code: int) -> str:
-    state = run.state()
-    if state.error is not None:
-        return f"{state.error.type}: {state.error.message.splitlines()[0]} (log: {log_path(run)})"
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}; the same command resumes it (log: {log_path(run)})"
-    return f"ended with exit code {code} (log: {log_path(run)})"
+        elif not (self.report.interrupted and code in _STOPPED):
+            self.report.failures[run_id] = why_it_ended(self.runs[run_id], code)

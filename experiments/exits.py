@@ -29,6 +29,8 @@ def exits() -> Iterator[None]:
     """
     try:
         yield
+    except KeyboardInterrupt:
+        _leave("stopped", INTERRUPTED)
     except CellsInterruptedError as stop:
         _leave(str(stop), INTERRUPTED)
     except CellsFailedError as failure:

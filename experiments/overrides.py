@@ -7,24 +7,43 @@ and names the nearest one where it does not exist.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-_CONF = Path(__file__).parent / "conf"
-_HYDRAS_OWN = ("-", "+", "~", "hydra.", "hydra/")
+CONF = Path(__file__).parent / "conf"
+SWEEP = "sweep"
+"""The group whose choices are the files of sweeps/."""
+
+_OVERRIDE = re.compile(r"~|[+]{0,2}[A-Za-z_][\w.@/-]*=")
+_NOT_A_SETTING = ("-", "+", "~", "hydra.")
 
 
 def for_hydra(arguments: Sequence[str]) -> list[str]:
-    """Arguments of a command line with settings' overrides made acceptable; everything else as it is."""
-    return [f"++{argument}" if is_setting(argument) else argument for argument in arguments]
+    """A command line as Hydra accepts it: flags first, then overrides, those of settings with two plus signs."""
+    flags = [argument for argument in arguments if not _OVERRIDE.match(argument)]
+    return [*flags, *map(_override, filter(_OVERRIDE.match, arguments))]
 
 
-def is_setting(argument: str) -> bool:
-    """Whether an argument sets a single setting, rather than choosing a file of a group or speaking to Hydra."""
-    key, equals, _ = argument.partition("=")
-    return bool(equals) and not argument.startswith(_HYDRAS_OWN) and key.partition("@")[0] not in groups()
+def is_setting(override: str) -> bool:
+    """Whether an override sets a single setting, rather than choosing a file of a group or speaking to Hydra."""
+    key, equals, _ = override.partition("=")
+    return (
+        bool(equals)
+        and not override.startswith(_NOT_A_SETTING)
+        and "/" not in key
+        and key.partition("@")[0] not in groups()
+    )
 
 
-def groups() -> set[str]:
+@cache
+def groups() -> frozenset[str]:
     """Names of the groups: folders of the configuration tree, and `sweep`."""
-    return {folder.name for folder in _CONF.iterdir() if folder.is_dir()} | {"sweep"}
+    return frozenset({folder.name for folder in CONF.iterdir() if folder.is_dir()} | {SWEEP})
+
+
+def _override(override: str) -> str:
+    if override.startswith(f"{SWEEP}="):
+        return f"+{override}"
+    return f"++{override}" if is_setting(override) else override

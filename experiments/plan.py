@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from prefix_rft.runs.identity import PlannedRun, chain
+from prefix_rft.runs.identity import PlannedRun, chain, evaluation_folder
 from prefix_rft.settings import RunConfig
+
+
+@dataclass(frozen=True)
+class Task:
+    """One distinct run, and every configuration under which it is asked for; these can differ in the evaluation."""
+
+    run: PlannedRun
+    asked: tuple[RunConfig, ...]
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.run.identity.id
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration that it is trained under."""
+        return self.run.config
 
 
 @dataclass(frozen=True)
@@ -15,22 +33,34 @@ class Plan:
 
     cells: tuple[PlannedRun, ...]
     """One for every cell, in the order asked; two cells may share a run."""
-    runs: tuple[PlannedRun, ...]
+    tasks: tuple[Task, ...]
     """Every distinct run once, each after its parent."""
 
 
 def plan(configs: Sequence[RunConfig]) -> Plan:
-    """Plan the runs of some cells."""
+    """Plan the runs of some cells.
+
+    Raises:
+        DataError: a file that counts for a run's identity cannot be read.
+    """
     chains = [chain(config) for config in configs]
     return Plan(
         cells=tuple(steps[-1] for steps in chains),
-        runs=tuple(_distinct(run for steps in chains for run in steps)),
+        tasks=_distinct(run for steps in chains for run in steps),
     )
 
 
-def _distinct(runs: Iterable[PlannedRun]) -> Iterable[PlannedRun]:
-    seen: set[str] = set()
+def _distinct(runs: Iterable[PlannedRun]) -> tuple[Task, ...]:
+    tasks: dict[str, Task] = {}
     for run in runs:
-        if run.identity.id not in seen:
-            seen.add(run.identity.id)
-            yield run
+        task = tasks.setdefault(run.identity.id, Task(run, ()))
+        if not any(_same_evaluation(run.config, config) for config in task.asked):
+            tasks[task.id] = replace(task, asked=(*task.asked, run.config))
+    return tuple(tasks.values())
+
+
+def _same_evaluation(one: RunConfig, other: RunConfig) -> bool:
+    return (
+        evaluation_folder(one) == evaluation_folder(other)
+        and one.evaluation.splits == other.evaluation.splits
+    )

@@ -1,53 +1,56 @@
-"""Live progress of the runs of a sweep: counts, and for each run its step, reward and time to go."""
+"""Live progress of the runs of a command: a table on a terminal, elsewhere a line whenever something happens."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
-from experiments.plan import Plan
-from prefix_rft.runs.identity import PlannedRun
-from prefix_rft.runs.jsonl import Record
-from prefix_rft.runs.state import RunState
+from experiments.names import names, sort_of
+from experiments.pace import Forecast, clock
+from experiments.plan import Plan, Task
+from experiments.screen import Line, screen, sentence, tally
+from experiments.watch import View, Watch
+from prefix_rft.runs.lock import is_locked
 from prefix_rft.runs.store import RunDir
 
 _REFRESH_SECONDS = 0.5
+_HEARTBEAT_SECONDS = 60.0
+"""Between two lines about each running run, where there is no terminal."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Which runs are where."""
+    """Which runs are where, by id."""
 
-    done: frozenset[str]
-    live: frozenset[str]
+    done: Collection[str]
+    live: Collection[str]
     failures: Mapping[str, str]
-
-
-@dataclass
-class _Pace:
-    """Steps seen so far in the current stage, for the time to go."""
-
-    stage: str | None = None
-    first_step: int = 0
-    since: float = field(default_factory=time.monotonic)
+    stopping: bool = False
 
 
 class Display:
-    """A live table on a terminal; elsewhere one line whenever a run begins, ends or fails."""
+    """Shows a plan being executed, on standard error."""
 
-    def __init__(self, plan: Plan, runs: Mapping[str, RunDir], console: Console | None = None) -> None:
-        self._plan, self._runs = plan, runs
+    def __init__(
+        self, plan: Plan, runs: Mapping[str, RunDir], slots: int, console: Console | None = None
+    ) -> None:
+        """`runs` are the directories by id, those that could be opened; `slots` how many are worked on at a time."""
+        self._plan, self._runs, self._names = plan, runs, names(plan.tasks)
         self._console = console or Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._told: dict[str, str] = {}
-        self._paces: dict[str, _Pace] = {}
+        self._watches = {run_id: Watch(run) for run_id, run in runs.items()}
+        self._results: dict[str, View] = {}
+        self._forecast = Forecast(slots)
+        self._words: dict[str, str] = {}
+        self._before: int | None = None
+        """How many were done when this began."""
+        self._started = self._heartbeat = time.monotonic()
         self._next = 0.0
 
     def __enter__(self) -> Self:
@@ -61,80 +64,108 @@ class Display:
         if self._console.is_terminal:
             self._live.stop()
 
-    def refresh(self, standing: Standing, *, final: bool = False) -> None:
-        """Show where the runs stand, at most every half second."""
-        if time.monotonic() < self._next and not final:
+    def refresh(self, standing: Standing) -> None:
+        """Show where the runs stand, at most twice a second."""
+        now = time.monotonic()
+        if now < self._next:
             return
-        self._next = time.monotonic() + _REFRESH_SECONDS
+        self._next = now + _REFRESH_SECONDS
+        self._note(standing, now)
         if self._console.is_terminal:
-            self._live.update(self._table(standing), refresh=True)
-        for planned in self._plan.runs:
-            self._tell(planned, _word(planned.identity.id, standing))
-        if final:
-            self._console.print(_headline(self._plan, standing), highlight=False)
+            self._draw(standing, now)
+        elif now > self._heartbeat + _HEARTBEAT_SECONDS:
+            self._heartbeat = now
+            for run_id in standing.live:
+                self._line(run_id, sentence(self._watches[run_id].look(now)))
 
-    def _tell(self, planned: PlannedRun, word: str) -> None:
-        run_id = planned.identity.id
-        if self._told.get(run_id, "waiting") == word:
-            return
-        self._told[run_id] = word
-        if not self._console.is_terminal or word == "failed":
-            self._console.print(f"{run_id} {name(planned):<24} {word}", highlight=False)
+    def close(self, standing: Standing) -> None:
+        """Say how it all ended."""
+        now = time.monotonic()
+        self._note(standing, now)
+        idle = self._before == len(self._plan.tasks)
+        self._say(self._head(standing) + ("" if idle else f"; {clock(now - self._started)}"))
 
-    def _table(self, standing: Standing) -> Table:
-        table = Table(title=_headline(self._plan, standing), title_justify="left", box=None, pad_edge=False)
-        for column in ("run", "what", "state", "step", "reward", "accuracy", "to go"):
-            table.add_column(column, justify="left" if column in ("run", "what", "state") else "right")
-        for planned in self._plan.runs:
-            table.add_row(*self._row(planned, _word(planned.identity.id, standing)))
-        return table
+    def _note(self, standing: Standing, now: float) -> None:
+        """Tell what changed since the last look."""
+        if self._before is None:
+            self._before = len(standing.done)
+            self._words = dict.fromkeys(standing.done, "done")
+        for task in self._plan.tasks:
+            word, before = self._word(task.id, standing), self._words.get(task.id, "waiting")
+            self._words[task.id] = word
+            if word != before:
+                self._tell(task, word, standing, now)
 
-    def _row(self, planned: PlannedRun, word: str) -> list[str]:
-        run_id = planned.identity.id
-        if word != "running":
-            return [run_id, name(planned), word, "", "", "", ""]
-        run = self._runs[run_id]
-        state = run.state()
-        steps = f"{state.step}/{state.total_steps}" if state.total_steps else ""
-        rows = run.metrics()
-        last, seen = _last(rows, "reward"), _last(rows, "validation/accuracy")
-        return [run_id, name(planned), state.stage or word, steps, last, seen, self._to_go(run_id, state)]
+    def _tell(self, task: Task, word: str, standing: Standing, now: float) -> None:
+        seconds = self._forecast.elapsed(task.id, now)
+        if word == "running":
+            self._forecast.began(task.id, now)
+        elif word == "done":
+            self._forecast.ended(task.id, sort_of(task), now)
+        if word == "failed":
+            self._line(task.id, f"failed: {standing.failures[task.id]}")
+        elif not self._console.is_terminal:
+            self._line(task.id, f"done ({clock(seconds)})" if word == "done" and seconds else word)
 
-    def _to_go(self, run_id: str, state: RunState) -> str:
-        pace = self._paces.setdefault(run_id, _Pace())
-        if state.step is None or not state.total_steps:
-            return ""
-        if pace.stage != state.stage:
-            self._paces[run_id] = _Pace(state.stage, state.step)
-            return ""
-        done = state.step - pace.first_step
-        seconds = (time.monotonic() - pace.since) / done * (state.total_steps - state.step) if done > 0 else 0
-        return f"{seconds:.0f} s" if done > 0 else ""
+    def _line(self, run_id: str, what: str) -> None:
+        width = max(map(len, self._names.values()))
+        self._say(f"{run_id}  {self._names[run_id]:<{width}}  {what}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _word(self, run_id: str, standing: Standing) -> str:
+        if run_id in standing.done:
+            return "done"
+        if run_id in standing.failures:
+            return "failed"
+        if run_id in standing.live:
+            return "running"
+        return "elsewhere" if is_locked(self._runs[run_id].path) else "waiting"
+
+    def _head(self, standing: Standing) -> str:
+        cells, runs = len(self._plan.cells), len(self._plan.tasks)
+        before = f" ({self._before} before)" if self._before else ""
+        stopping = "; stopping, the runs save their work" if standing.stopping and standing.live else ""
+        counts = f"{tally(self._words.values())}{before}{stopping}"
+        return f"{_many(cells, 'cell')}, {_many(runs, 'run')}: {counts}"
+
+    def _draw(self, standing: Standing, now: float) -> None:
+        views = {run_id: self._watches[run_id].look(now) for run_id in standing.live}
+        lines = [
+            Line(
+                task.id,
+                self._names[task.id],
+                self._words[task.id],
+                views.get(task.id) or self._result(task.id),
+            )
+            for task in self._plan.tasks
+        ]
+        shown = screen(
+            self._head(standing),
+            lines,
+            now - self._started,
+            self._to_go(views, now),
+            width=self._console.width,
+            height=self._console.height,
+        )
+        self._live.update(shown, refresh=True)
+
+    def _result(self, run_id: str) -> View:
+        """The last numbers of a run that is done, read once; nothing of one that waits or failed."""
+        if self._words[run_id] != "done":
+            return View()
+        if run_id not in self._results:
+            seen = self._watches[run_id].look(0.0)
+            self._results[run_id] = View(reward=seen.reward, accuracy=seen.accuracy)
+        return self._results[run_id]
+
+    def _to_go(self, views: Mapping[str, View], now: float) -> float | None:
+        sorts = {task.id: sort_of(task) for task in self._plan.tasks}
+        running = {run_id: (sorts[run_id], view.to_go) for run_id, view in views.items()}
+        waiting = [sorts[run_id] for run_id, word in self._words.items() if word in ("waiting", "elsewhere")]
+        return self._forecast.to_go(waiting, running, now)
 
 
-def name(planned: PlannedRun) -> str:
-    """What a run is, in a few words."""
-    if planned.identity.kind == "base":
-        return f"base model ({planned.config.model.kind})"
-    return f"{planned.config.method.name} seed {planned.config.seed}"
-
-
-def _word(run_id: str, standing: Standing) -> str:
-    if run_id in standing.done:
-        return "done"
-    if run_id in standing.failures:
-        return "failed"
-    return "running" if run_id in standing.live else "waiting"
-
-
-def _headline(plan: Plan, standing: Standing) -> str:
-    total, done, failed = len(plan.runs), len(standing.done), len(standing.failures)
-    live = len(standing.live)
-    waiting = total - done - failed - live
-    counts = f"{done} done, {live} running, {waiting} waiting, {failed} failed"
-    return f"{len(plan.cells)} cells, {total} runs: {counts}"
-
-
-def _last(rows: list[Record], key: str) -> str:
-    value = next((row[key] for row in reversed(rows) if key in row), None)
-    return "" if value is None else f"{value:.3f}"
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

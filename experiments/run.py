@@ -8,32 +8,37 @@ same command again to continue).
 
 from __future__ import annotations
 
+import os
 import sys
 
 import hydra
 from omegaconf import DictConfig
 
+from experiments.compose import hydras_refusals, typed
+from experiments.exits import exits
 from experiments.overrides import for_hydra
 from experiments.sweeps import register
-
-
-def _one_cell(composed: DictConfig) -> None:
-    from experiments.compose import typed
-    from experiments.execute import execute
-    from experiments.exits import exits
-
-    with exits():
-        execute([typed(composed)]).raise_for_failures()
+from prefix_rft.errors import SettingsError
 
 
 def main() -> None:
     """Entry point."""
-    from experiments.exits import exits
+    with exits(), hydras_refusals():
+        register()
+        sys.argv[1:] = for_hydra(sys.argv[1:])
+        # Without it Hydra prints its errors in its own way and leaves with exit code 1 whatever happened.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        hydra.main(config_path="conf", config_name="config", version_base="1.3")(_one_cell)()
+
+
+def _one_cell(composed: DictConfig) -> None:
+    from experiments.execute import execute
 
     with exits():
-        register()
-    sys.argv[1:] = for_hydra(sys.argv[1:])
-    hydra.main(config_path="conf", config_name="config", version_base="1.3")(_one_cell)()
+        config = typed(composed)
+        if config.sweep is not None:
+            raise SettingsError(f"sweep={config.sweep} has many cells: add --multirun")
+        execute([config]).raise_for_failures()
 
 
 if __name__ == "__main__":

@@ -2,67 +2,81 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from analysis.cells import Cell
 from analysis.style import NAMES
-from experiments import sweeps
-from experiments.compose import compose
+from experiments import grid, sweeps
+from experiments.compose import compose_all, hydras_refusals
+from experiments.names import differences
+from experiments.overrides import for_hydra
 from experiments.plan import Plan, plan
-from prefix_rft.errors import SettingsError
-from prefix_rft.runs.identity import PlannedRun
+from experiments.sweeps import Sweep
+from prefix_rft.runs.store import Store
 from prefix_rft.settings import RunConfig
 
-COMPARED_BY_NAME = "method"
+SEED = "seed"
 
 
-def cells_of(sweep_name: str, overrides: Sequence[str] = ()) -> list[RunConfig]:
-    """The configuration of every cell of a sweep.
+@dataclass(frozen=True)
+class Selection:
+    """A sweep's cells, and where their runs stand in its table."""
+
+    sweep: Sweep
+    configs: tuple[RunConfig, ...]
+    """One for every cell."""
+    cells: tuple[Cell, ...]
+    """One for every run of the table, base models first."""
+
+    @property
+    def store(self) -> Store:
+        """Where the runs are."""
+        return Store(self.configs[0].store)
+
+
+def select(name: str, overrides: Sequence[str] = ()) -> Selection:
+    """The cells of a sweep.
 
     Args:
-        sweep_name: a file of sweeps/.
+        name: a file of sweeps/.
         overrides: as on the command line; a varied setting that is given here keeps to what is given.
-    """
-    sweep = sweeps.load(sweep_name)
-    given = {override.split("=", 1)[0].lstrip("+") for override in overrides}
-    fixed = [
-        f"{key}={sweeps.override_value(value)}" for key, value in sweep.fixed.items() if key not in given
-    ]
-    axes = [
-        [f"{key}={sweeps.override_value(value)}" for value in values]
-        for key, values in sweep.vary.items()
-        if key not in given
-    ]
-    return [
-        compose([*fixed, *combination, *overrides]).model_copy(update={"sweep": sweep_name})
-        for combination in itertools.product(*axes)
-    ]
-
-
-def table_cells(sweep_name: str, overrides: Sequence[str] = ()) -> tuple[RunConfig, list[Cell]]:
-    """The first cell's configuration and every run's place in the sweep's table, base models first.
 
     Raises:
-        SettingsError: there is no such sweep, or its rows cannot be told apart.
+        SettingsError: there is no such sweep, or a cell's configuration is refused.
+        DataError: a file that counts for a run's identity cannot be read.
     """
-    sweep = sweeps.load(sweep_name)
-    if sweep.compare != COMPARED_BY_NAME:
-        raise SettingsError(f"sweep {sweep_name!r} compares {sweep.compare!r}; tables compare methods so far")
-    configs = cells_of(sweep_name, overrides)
+    sweep = sweeps.load(name)
+    with hydras_refusals():
+        axes = grid.axes(for_hydra([*sweep.overrides(), *overrides]))
+    combinations = grid.combinations(axes)
+    configs = [config.model_copy(update={"sweep": name}) for config in compose_all(combinations)]
     planned = plan(configs)
-    trained = [_cell(run) for run in planned.cells]
-    return configs[0], [*_bases(planned), *trained]
-
-
-def _bases(planned: Plan) -> list[Cell]:
-    return [
-        Cell(run.identity.id, "base", None, NAMES["base"])
-        for run in planned.runs
-        if run.identity.kind == "base"
+    varied = [key for key, values in axes.items() if len(values) > 1]
+    trained = [
+        Cell(run.identity.id, run.config.method.name, run.config.seed, label(sweep.compare, varied, cell))
+        for run, cell in zip(planned.cells, combinations, strict=True)
     ]
+    return Selection(sweep, tuple(configs), (*_bases(planned), *trained))
 
 
-def _cell(run: PlannedRun) -> Cell:
-    method = run.config.method.name
-    return Cell(run.identity.id, method, run.config.seed, NAMES.get(method, method))
+def label(compare: str, varied: Sequence[str], cell: Sequence[str]) -> str:
+    """A row's name: the value of the compared setting, then those of all other varied ones but the seed.
+
+    Args:
+        compare: the compared setting; methods have names of their own.
+        varied: settings that differ between cells.
+        cell: the cell's overrides.
+    """
+    value = grid.value(cell, compare) or compare
+    others = [
+        f"{key.rpartition('.')[2]}={grid.value(cell, key)}" for key in varied if key not in (compare, SEED)
+    ]
+    return ", ".join([NAMES.get(value, value) if compare == "method" else value, *others])
+
+
+def _bases(planned: Plan) -> Iterator[Cell]:
+    bases = [task for task in planned.tasks if task.run.identity.kind == "base"]
+    apart = differences(bases)
+    for task in bases:
+        yield Cell(task.id, "base", None, f"{NAMES['base']} {apart[task.id]}".strip())

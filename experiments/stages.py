@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from prefix_rft.runs.state import StateWriter
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.runs.tracking import start_mirror
 from prefix_rft.settings import PretrainedModel, RunConfig
+
+READ = "read data"
+"""The stage shown while the training questions of a large data set become tokens."""
 
 
 def record_provenance(run: RunDir) -> None:
@@ -60,8 +64,28 @@ def train(run: RunDir, config: RunConfig, parent_id: str | None, state: StateWri
         from prefix_rft.local import trainer
 
         start = starting_model(config, parent_id)
-        step = trainer.train(config, run, start, stop=stop, progress=state.progress)
+        reading = _Reading(state)
+        step = trainer.train(config, run, start, stop=stop, progress=state.progress, reading=reading)
     run.stages.mark_done(TRAIN, step=step)
+
+
+class _Reading:
+    """Shows as a stage of its own that a large data set is being read; a small one is read in no time."""
+
+    _UNSEEN_SECONDS = 2.0
+
+    def __init__(self, state: StateWriter) -> None:
+        self._state, self._began, self._shown = state, time.monotonic(), False
+
+    def __call__(self, step: int, total_steps: int) -> None:
+        late = time.monotonic() - self._began > self._UNSEEN_SECONDS
+        if late and not self._shown and step < total_steps:
+            self._state.running(READ, total_steps=total_steps)
+            self._shown = True
+        if self._shown:
+            self._state.progress(step, total_steps)
+            if step == total_steps:
+                self._state.running(TRAIN)
 
 
 def starting_model(config: RunConfig, parent_id: str | None) -> Path | str:

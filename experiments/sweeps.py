@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from experiments.overrides import is_setting
+from experiments.overrides import SWEEP, for_hydra
 from prefix_rft.errors import SettingsError, unknown
 from prefix_rft.settings import Settings, parse
 
@@ -31,6 +31,12 @@ class Sweep(Settings):
     """Settings or groups that all cells share and that differ from the defaults."""
     cost: dict[str, str] = Field(default_factory=dict)
     """What it should cost, by scale."""
+
+    def overrides(self) -> list[str]:
+        """As on a command line with `--multirun`: what is fixed, then what varies."""
+        fixed = [f"{key}={_override_value(value)}" for key, value in self.fixed.items()]
+        varied = [f"{key}={','.join(map(_override_value, values))}" for key, values in self.vary.items()]
+        return fixed + varied
 
 
 def names() -> list[str]:
@@ -76,21 +82,16 @@ def register() -> None:
 
     for name in names():
         ConfigStore.instance().store(
-            group="sweep", name=name, node=_hydra_node(name, load(name)), package="_global_"
+            group=SWEEP, name=name, node=_hydra_node(name, load(name)), package="_global_"
         )
 
 
 def _hydra_node(name: str, sweep: Sweep) -> dict[str, Any]:
-    params = {_key(key): ",".join(override_value(v) for v in values) for key, values in sweep.vary.items()}
-    fixed = {_key(key): override_value(value) for key, value in sweep.fixed.items()}
-    return {"sweep": name, "hydra": {"sweeper": {"params": {**fixed, **params}}}}
+    parts = [override.partition("=") for override in for_hydra(sweep.overrides())]
+    return {SWEEP: name, "hydra": {"sweeper": {"params": {key: value for key, _, value in parts}}}}
 
 
-def _key(name: str) -> str:
-    return f"++{name}" if is_setting(f"{name}=") else name
-
-
-def override_value(value: Value) -> str:
+def _override_value(value: Value) -> str:
     """The value as Hydra's override grammar reads it."""
     if value is None:
         return "null"

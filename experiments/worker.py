@@ -37,7 +37,11 @@ class Request:
     parent_id: str | None
     """The run whose last checkpoint training starts from; None for a base or a given model."""
     config: RunConfig
-    """With the evaluation that is asked for, which may differ from the one the run was made with."""
+    """What it is trained under."""
+    asked: tuple[RunConfig, ...] = ()
+    """Configurations whose evaluations are asked for; none stands for `config`'s."""
+    launcher: int | None = None
+    """Process that must live for the run to go on."""
 
     def to_json(self) -> bytes:
         """For the worker's standard input."""
@@ -51,8 +55,9 @@ def log_path(run: RunDir) -> Path:
 
 def main() -> int:
     """Entry point; returns the exit code."""
-    _stop_with_parent()
     request = TypeAdapter(Request).validate_json(sys.stdin.buffer.read())
+    if request.launcher is not None:
+        _stop_with(request.launcher)
     run = Store(request.config.store).open(request.run_id)
     try:
         with RunLock(run.path):
@@ -88,13 +93,14 @@ def _stages(run: RunDir, request: Request, state: StateWriter, stop: Any) -> Non
     stages.record_provenance(run)
     with stages.mirrored(run, request.config):
         stages.train(run, request.config, request.parent_id, state, stop)
-        stages.evaluate(run, request.config, state, stop)
+        for config in request.asked or (request.config,):
+            stages.evaluate(run, config, state, stop)
 
 
-def _stop_with_parent() -> None:
+def _stop_with(launcher: int) -> None:
     """Ask the kernel for SIGTERM when the launcher dies: the run then saves and leaves instead of going on unseen."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != launcher:
         raise SystemExit(INTERRUPTED)
 
 

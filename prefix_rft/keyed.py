@@ -29,10 +29,10 @@ def share(*parts: Part) -> float:
 
 
 def uniforms(key_B: NDArray[np.uint64], position_T: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Numbers in (0, 1), one for every key and position; [B, T].
+    """Numbers in (0, 1], one for every key and position; [B, T].
 
     A counter-based hash (splitmix64, doi:10.1145/2660193.2660195): row b's numbers do not depend on the other
-    rows or on how many positions are asked for.
+    rows or on how many positions are asked for. The largest of the 2**53 values rounds to 1.
     """
     with np.errstate(over="ignore"):
         z = _mix(key_B[:, None] + _GOLDEN * (position_T[None, :] + np.uint64(1)))

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from prefix_rft.data import Encoder, load
+from experiments.commands.bars import NamedBars, bars
+from experiments.compose import compose
+from prefix_rft.data import Encoder, load, load_encoder
+from prefix_rft.data.chain_encoder import ChainEncoder
 from prefix_rft.data.check import DataCheck, SplitCheck, check
-from prefix_rft.settings import DataSettings
+from prefix_rft.data.scratch import train_scratch_tokenizer, training_texts
+from prefix_rft.settings import ChainData, DataSettings, PretrainedModel, RunConfig, ScratchModel
 
 _LISTED = 20
+
+
+def prepare(overrides: Sequence[str], tokenizer: str | None) -> tuple[DataSettings, Encoder]:
+    """The data to look at, and what measures the lengths: a tokenizer by name, else that of the model.
+
+    Args:
+        overrides: as for a run. Where data of one's own are chosen and no model, it is `model=scratch`.
+        tokenizer: a model folder or hub name.
+
+    Raises:
+        SettingsError: the overrides are refused.
+        DataError: there is no such tokenizer, or the data cannot be read.
+    """
+    keys = {override.partition("=")[0] for override in overrides}
+    own = any(o.startswith("data=") and not o.startswith("data=chain") for o in overrides)
+    config = compose([*overrides, "model=scratch"] if own and not keys & {"model", "scale"} else overrides)
+    return config.data, load_encoder(tokenizer) if tokenizer else _encoder_of(config)
 
 
 def check_data(settings: DataSettings, encoder: Encoder | None = None, console: Console | None = None) -> int:
@@ -28,11 +50,30 @@ def check_data(settings: DataSettings, encoder: Encoder | None = None, console: 
         0 where everything can be used as it is, 1 where something is left out or does not fit.
     """
     out = console or Console()
-    lenient = settings.model_copy(update={"skip_bad_rows": True})
-    with out.status("reading and grading"):
-        found = check(load(lenient), lenient, encoder)
+    lenient = _lenient(settings)
+    with out.status("reading"):
+        dataset = load(lenient)
+    with bars(out) as progress:
+        found = check(dataset, lenient, encoder, NamedBars(progress))
     _print(found, out, measured=encoder is not None)
     return 0 if found.clean else 1
+
+
+def _encoder_of(config: RunConfig) -> Encoder:
+    model = config.model
+    if isinstance(model, PretrainedModel):
+        return load_encoder(model.path, model.template, model.revision, model.trust_remote_code)
+    if isinstance(model, ScratchModel):
+        with tempfile.TemporaryDirectory() as folder:
+            texts = training_texts(load(_lenient(config.data)).train)
+            train_scratch_tokenizer(texts, model.vocabulary, folder)
+            return load_encoder(folder)
+    assert isinstance(config.data, ChainData)
+    return ChainEncoder(config.data.modulus)
+
+
+def _lenient(settings: DataSettings) -> DataSettings:
+    return settings.model_copy(update={"skip_bad_rows": True})
 
 
 def _print(found: DataCheck, out: Console, *, measured: bool) -> None:

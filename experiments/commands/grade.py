@@ -12,11 +12,12 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from prefix_rft.grading import Grade, Grader, make_grader
+from experiments.commands.bars import bars
+from prefix_rft.grading import Grader, make_grader
 from prefix_rft.grading.labelled import KINDS, Agreement, Disagreement, Labelled, compare, load_labelled
 from prefix_rft.runs.atomic import write_json
 from prefix_rft.settings.base import parse
@@ -26,7 +27,6 @@ RULES = ("last_boxed", "after_marker", "last_line")
 MARKERS = ("####", "The answer is:", "The answer is", "Answer:", "A:")
 """Boxes as in MATH, then the endings of GSM8K's solutions and of its models, then bare answers."""
 
-_CHUNK = 256
 _PLAIN_WIDTH = 160
 
 
@@ -185,18 +185,20 @@ def _settings(
 def _grade_all(rows: dict[Path, list[Labelled]], grader: Grader) -> dict[Path, tuple[Agreement, float]]:
     """Agreement and seconds of every file; starting the workers is left out of the seconds."""
     grader.start()
-    results: dict[Path, tuple[Agreement, float]] = {}
-    with _progress() as progress:
-        task = progress.add_task("grading", total=sum(map(len, rows.values())))
-        for path, labelled in rows.items():
-            start = time.perf_counter()
-            grades: list[Grade] = []
-            for first in range(0, len(labelled), _CHUNK):
-                chunk = labelled[first : first + _CHUNK]
-                grades += grader.grade([(row.gold, row.response) for row in chunk])
-                progress.advance(task, len(chunk))
-            results[path] = (compare(labelled, grades), time.perf_counter() - start)
-    return results
+    with bars(Console(stderr=True)) as progress:
+        return {path: _grade_file(path.name, labelled, grader, progress) for path, labelled in rows.items()}
+
+
+def _grade_file(
+    name: str, labelled: Sequence[Labelled], grader: Grader, progress: Progress
+) -> tuple[Agreement, float]:
+    task = progress.add_task(name, total=len(labelled))
+    start = time.perf_counter()
+    grades = grader.grade(
+        [(row.gold, row.response) for row in labelled],
+        lambda known: progress.update(task, completed=known),
+    )
+    return compare(labelled, grades), time.perf_counter() - start
 
 
 def _cells(agreement: Agreement, seconds: float) -> list[str]:
@@ -241,12 +243,6 @@ def _console() -> Console:
     """Standard output; wide and without lines where it is not a terminal, so that rows stay whole."""
     console = Console()
     return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _word(correct: bool) -> str:

@@ -5,43 +5,61 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from analysis import render
 from analysis.design import design_note
 from analysis.orderings import findings, findings_table, summary_text
 from analysis.results import Results, load_results
 from analysis.tables import main_table
-from experiments import sweeps
-from experiments.selection import table_cells
-from prefix_rft.runs.store import Store
+from experiments.selection import Selection, select
 
 
 def table(sweep: str, overrides: Sequence[str], console: Console) -> int:
     """Print a sweep's table as it stands, with what it says about the published orderings."""
-    config, cells = table_cells(sweep, overrides)
-    show(load_results(Store(config.store), cells), sweeps.load(sweep).title, console)
+    selection = select(sweep, overrides)
+    show(selection, load(selection), console)
     return 0
-
-
-def show(results: Results, title: str, console: Console) -> None:
-    """Print a table, its protocol, and which published orderings appear in it."""
-    console.rule(title, align="left")
-    console.print(render.rich_renderable(main_table(results)))
-    found = findings(results)
-    if found:
-        console.print(render.rich_renderable(findings_table(found, results.metrics[0])))
-        console.print(summary_text(found, results.metrics[0]))
-    note = design_note(results)
-    if note:
-        console.print(f"\n{note}")
 
 
 def report(sweep: str, overrides: Sequence[str], folder: Path, date: str, console: Console) -> int:
     """Write a sweep's report folder and list its files."""
-    from analysis.report import write_report
-
-    config, cells = table_cells(sweep, overrides)
-    files = write_report(Store(config.store), folder, cells, date=date, title=sweeps.load(sweep).title)
-    console.print(f"\n{len(files)} files in {folder}: {', '.join(str(f.relative_to(folder)) for f in files)}")
+    selection = select(sweep, overrides)
+    write(selection, load(selection), folder, date, console)
     return 0
+
+
+def load(selection: Selection) -> Results:
+    """What the selected runs have left on disk."""
+    return load_results(selection.store, selection.cells)
+
+
+def show(selection: Selection, results: Results, console: Console) -> None:
+    """Print a table, its protocol, and which published orderings appear in it."""
+    with console.status("testing the differences between the rows"):
+        shown = _findings(results)
+    console.rule(selection.sweep.title, align="left")
+    for part in shown:
+        console.print(part)
+
+
+def write(selection: Selection, results: Results, folder: Path, date: str, console: Console) -> None:
+    """Write a report folder and list its files."""
+    from analysis.report import write_results
+
+    with console.status("writing the report and its figures"):
+        files = write_results(results, folder, date=date, title=selection.sweep.title)
+    listed = ", ".join(str(file.relative_to(folder)) for file in files)
+    console.print(f"\n{len(files)} files in {folder}: {listed}")
+
+
+def _findings(results: Results) -> list[RenderableType]:
+    parts: list[RenderableType] = [render.rich_renderable(main_table(results))]
+    found = findings(results)
+    if found:
+        parts += [
+            render.rich_renderable(findings_table(found, results.metrics[0])),
+            summary_text(found, results.metrics[0]),
+        ]
+    note = design_note(results)
+    return [*parts, f"\n{note}"] if note else parts

@@ -8,7 +8,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 
 class LocalLauncher(Launcher):
@@ -23,22 +23,22 @@ class LocalLauncher(Launcher):
         self._context, self._config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run every cell; one that fails does not stop the others, and the exit code says so at the end."""
-        from experiments.compose import typed
-        from experiments.execute import execute
-        from experiments.exits import exits
+        """Run every cell; one that fails does not stop the others.
 
-        with exits():
-            execute([typed(self._compose(list(cell))) for cell in job_overrides]).raise_for_failures()
+        Raises:
+            SettingsError: a cell's configuration is refused; then nothing was started.
+            CellsFailedError, CellsInterruptedError: what the exit code stands for.
+        """
+        from experiments.compose import Composer
+        from experiments.execute import execute
+
+        execute(Composer(self._load).all(job_overrides)).raise_for_failures()
         return [JobReturn(overrides=list(cell), status=JobStatus.COMPLETED) for cell in job_overrides]
 
-    def _compose(self, overrides: list[str]) -> DictConfig:
+    def _load(self, overrides: list[str]) -> DictConfig:
         assert self._context is not None
         assert self._config is not None
-        config = self._context.config_loader.load_sweep_config(self._config, overrides)
-        with open_dict(config):
-            config.hydra.job.num = 0
-        return config
+        return self._context.config_loader.load_sweep_config(self._config, overrides)
 
 
 ConfigStore.instance().store(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,9 @@ from prefix_rft.data.schema import SPLITS, BadRow, Dataset, Question, Split
 if TYPE_CHECKING:
     from prefix_rft.grading import Grader
     from prefix_rft.settings.data import DataSettings
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,25 @@ class DataCheck:
         return not self.skipped and not any(split.unfit for split in self.splits)
 
 
-def check(dataset: Dataset, settings: DataSettings, encoder: Encoder | None = None) -> DataCheck:
+def check(
+    dataset: Dataset,
+    settings: DataSettings,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
+) -> DataCheck:
     """Look at everything in a data set.
 
     Args:
         dataset: what `load` gave.
         settings: the grading and the token budgets.
         encoder: measures lengths; None leaves them unmeasured.
+        progress: called now and then, for one kind of work in one split after the other.
     """
     from prefix_rft.grading import make_grader
 
+    tell = progress or _silent
     with make_grader(settings.grading) as grader:
-        splits = tuple(_check(name, dataset.split(name), settings, grader, encoder) for name in SPLITS)
+        splits = tuple(_check(name, dataset.split(name), settings, grader, encoder, tell) for name in SPLITS)
     return DataCheck(splits, dataset.skipped, dataset.digest)
 
 
@@ -69,20 +79,21 @@ def _check(
     settings: DataSettings,
     grader: Grader,
     encoder: Encoder | None,
+    tell: Progress,
 ) -> SplitCheck:
     return SplitCheck(
         split=name,
         questions=len(questions),
         with_demonstration=sum(bool(question.demonstrations) for question in questions),
         demonstrations=sum(len(question.demonstrations) for question in questions),
-        correct=_correct(questions, grader),
+        correct=_correct(name, questions, grader, tell),
         repeated=sum(times - 1 for times in Counter(question.text for question in questions).values()),
-        string_only=_string_only(questions, settings, grader),
-        unfit=() if encoder is None else _unfit(name, questions, settings, encoder),
+        string_only=_string_only(name, questions, settings, grader, tell),
+        unfit=() if encoder is None else _unfit(name, questions, settings, encoder, tell),
     )
 
 
-def _correct(questions: Sequence[Question], grader: Grader) -> int:
+def _correct(name: Split, questions: Sequence[Question], grader: Grader, tell: Progress) -> int:
     stated = sum(item.correct is True for question in questions for item in question.demonstrations)
     unstated = [
         (question.answer, item.text)
@@ -90,19 +101,34 @@ def _correct(questions: Sequence[Question], grader: Grader) -> int:
         for item in question.demonstrations
         if item.correct is None
     ]
-    return stated + sum(grade.correct for grade in grader.grade(unstated))
+    grades = grader.grade(unstated, lambda done: tell(f"{name}: demonstrations graded", done, len(unstated)))
+    return stated + sum(grade.correct for grade in grades)
 
 
-def _string_only(questions: Sequence[Question], settings: DataSettings, grader: Grader) -> tuple[str, ...]:
+def _string_only(
+    name: Split, questions: Sequence[Question], settings: DataSettings, grader: Grader, tell: Progress
+) -> tuple[str, ...]:
     if settings.grading.verifier == "exact":
         return ()
-    verdicts = grader.check_golds([question.answer for question in questions])
+    golds = [question.answer for question in questions]
+    distinct = len(set(golds))
+    verdicts = grader.check_golds(golds, lambda done: tell(f"{name}: answers read", done, distinct))
     pairs = zip(questions, verdicts, strict=True)
     return tuple(question.id for question, verdict in pairs if verdict != "parsed")
 
 
 def _unfit(
-    name: Split, questions: Sequence[Question], settings: DataSettings, encoder: Encoder
+    name: Split, questions: Sequence[Question], settings: DataSettings, encoder: Encoder, tell: Progress
 ) -> tuple[SkippedQuestion, ...]:
     lenient = settings.model_copy(update={"skip_bad_rows": True})
-    return encode_questions(questions, encoder, lenient, with_demonstrations=name == "train").skipped
+    return encode_questions(
+        questions,
+        encoder,
+        lenient,
+        with_demonstrations=name == "train",
+        progress=lambda done: tell(f"{name}: lengths measured", done, len(questions)),
+    ).skipped
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """No one watches."""

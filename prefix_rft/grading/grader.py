@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Self, cast
 
@@ -21,6 +21,8 @@ _ENTRY = "prefix_rft.grading.verify:respond"
 _CACHED_VERDICTS = 100_000
 
 Pair = tuple[str, str]
+Progress = Callable[[int], None]
+"""Called with a number of answers whenever there are more of them, or fewer left."""
 
 
 def make_grader(settings: GradingSettings) -> Grader:
@@ -80,8 +82,12 @@ class Grader:
         self._counts.worker_restarts = self._pool.restarts
         return self._counts
 
-    def grade(self, pairs: Sequence[Pair]) -> list[Grade]:
+    def grade(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[Grade]:
         """Grades of (gold answer, response) pairs, in their order.
+
+        Args:
+            pairs: As many as there are: the workers share them without waiting for one another.
+            progress: Called with the number of pairs whose grade is known.
 
         Raises:
             GradingError: a gold answer is empty, the grader is closed, or no worker can be started.
@@ -90,8 +96,11 @@ class Grader:
         _refuse_empty_golds(golds)
         answers = [extract(response, self.settings.extract, self.settings.markers) for _, response in pairs]
         verdicts = self._verdicts(
-            [(gold, answer) for gold, answer in zip(golds, answers, strict=True) if answer is not None]
+            [(gold, answer) for gold, answer in zip(golds, answers, strict=True) if answer is not None],
+            lambda remaining: progress(len(pairs) - remaining) if progress else None,
         )
+        if progress is not None:
+            progress(len(pairs))
         grades = [_grade(gold, answer, verdicts) for gold, answer in zip(golds, answers, strict=True)]
         self._counts.by_status.update(grade.status for grade in grades)
         return grades
@@ -100,12 +109,17 @@ class Grader:
         """What a gold answer allows: see `GoldCheck`."""
         return self.check_golds([gold])[0]
 
-    def check_golds(self, golds: Sequence[str]) -> list[GoldCheck]:
-        """What each gold answer allows; a reading that hits a limit counts as string_only."""
+    def check_golds(self, golds: Sequence[str], progress: Progress | None = None) -> list[GoldCheck]:
+        """What each gold answer allows; a reading that hits a limit counts as string_only.
+
+        Args:
+            golds: Each distinct one is read once.
+            progress: Called with the number of distinct ones that have been read.
+        """
         readable: dict[str, bool] = dict.fromkeys(golds, False)
         if self.settings.verifier == "math_verify":
             asked = [gold for gold in readable if gold.strip()]
-            outcomes = self._pool.map([("is_mathematics", gold) for gold in asked])
+            outcomes = self._pool.map([("is_mathematics", gold) for gold in asked], progress)
             readable.update(
                 {gold: outcome.value is True for gold, outcome in zip(asked, outcomes, strict=True)}
             )
@@ -120,14 +134,14 @@ class Grader:
         """End the workers; a second call does nothing."""
         self._pool.close()
 
-    def _verdicts(self, found: Sequence[Pair]) -> dict[Pair, Verdict]:
+    def _verdicts(self, found: Sequence[Pair], remaining: Progress) -> dict[Pair, Verdict]:
         if self.settings.verifier == "exact":
             return {(gold, answer): Verdict(same_text(gold, answer), "ok") for gold, answer in found}
         verdicts = {pair: Verdict(correct=True, status="ok") for pair in found if same_formula(*pair)}
         compared = [pair for pair in found if pair not in verdicts]
         verdicts |= self._remembered(compared)
         unknown = [pair for pair in dict.fromkeys(compared) if pair not in verdicts]
-        for pair, verdict in zip(unknown, self._judge(unknown), strict=True):
+        for pair, verdict in zip(unknown, self._judge(unknown, remaining), strict=True):
             verdicts[pair] = verdict
             self._cache.put((*pair, self.version), verdict)
         self._counts.cache_hits += len(compared) - len(unknown)
@@ -137,10 +151,13 @@ class Grader:
         cached = {pair: self._cache.get((*pair, self.version)) for pair in pairs}
         return {pair: verdict for pair, verdict in cached.items() if verdict is not None}
 
-    def _judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+    def _judge(self, pairs: Sequence[Pair], remaining: Progress) -> list[Verdict]:
+        remaining(len(pairs))
         if not pairs:
             return []
-        outcomes = self._pool.map([("judge", gold, answer) for gold, answer in pairs])
+        outcomes = self._pool.map(
+            [("judge", gold, answer) for gold, answer in pairs], lambda done: remaining(len(pairs) - done)
+        )
         return [_verdict(outcome) for outcome in outcomes]
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -76,8 +76,14 @@ class Pool:
         """Process ids of the workers that are held now."""
         return [worker.process.pid for worker in self._workers]
 
-    def map(self, requests: Sequence[Request]) -> list[Outcome]:
+    def map(
+        self, requests: Sequence[Request], progress: Callable[[int], None] | None = None
+    ) -> list[Outcome]:
         """Outcomes in the order of the requests, whichever worker answered which.
+
+        Args:
+            requests: What to ask; they go to the workers one by one, so that a slow one holds up no other.
+            progress: Called with the number of outcomes so far, whenever there are more.
 
         Raises:
             GradingError: the pool is closed, or workers cannot be started.
@@ -90,6 +96,8 @@ class Pool:
                     self._hire(min(self._size, len(requests) - len(job.outcomes)))
                     self._assign(job)
                     self._listen(job)
+                    if progress is not None:
+                        progress(len(job.outcomes))
             except (
                 BaseException
             ):  # an interrupt as well: an answer that is still under way must not meet a later request

@@ -41,7 +41,9 @@ def pack(ids_BL: Tensor, prompt_length_B: Tensor, length_B: Tensor) -> Packed:
     column_L = torch.arange(width, device=ids_BL.device)
     in_prompt_BL = column_L < prompt_length_B[:, None]
     owner_B = _first_with_same(ids_BL.masked_fill(~in_prompt_BL, -1))
-    own_BL = (column_L < length_B[:, None]) & (~in_prompt_BL | (owner_B == torch.arange(rows))[:, None])
+    own_BL = (column_L < length_B[:, None]) & (
+        ~in_prompt_BL | (owner_B == torch.arange(rows, device=ids_BL.device))[:, None]
+    )
     place_n = own_BL.flatten().nonzero()[:, 0]
     slot_BL = (own_BL.flatten().cumsum(0) - 1).view(rows, width)
     slot_BL = torch.where(in_prompt_BL, slot_BL[owner_B], slot_BL)
@@ -50,5 +52,5 @@ def pack(ids_BL: Tensor, prompt_length_B: Tensor, length_B: Tensor) -> Packed:
 
 def _first_with_same(rows_BL: Tensor) -> Tensor:
     """Index of the first row that equals each row."""
-    _, first_U, group_B = np.unique(rows_BL.numpy(), axis=0, return_index=True, return_inverse=True)
-    return torch.from_numpy(first_U[group_B])
+    _, first_U, group_B = np.unique(rows_BL.cpu().numpy(), axis=0, return_index=True, return_inverse=True)
+    return torch.from_numpy(first_U[group_B]).to(rows_BL.device)

@@ -63,12 +63,22 @@ def probabilities(logits_BV: Tensor, temperature: float = 1.0, top_p: float = 1.
 
 
 def inverse_cdf(share_BV: Tensor, uniform_B: Tensor) -> Tensor:
-    """The first token whose cumulative share exceeds `uniform * total`; a token of share 0 is never taken."""
+    """The first token whose cumulative share exceeds `uniform * total`; a token of share 0 is never taken.
+
+    Raises:
+        TrainingError: a share is not a number.
+    """
     cumulative_BV = share_BV.cumsum(-1)
     total_B = cumulative_BV[:, -1:]
     # Rounding may lift uniform * total to the total itself, past the last token that has any share.
     target_B = torch.minimum(uniform_B.to(share_BV.device)[:, None] * total_B, total_B.nextafter(-total_B))
-    return torch.searchsorted(cumulative_BV, target_B, right=True)[:, 0]
+    token_B = torch.searchsorted(cumulative_BV, target_B, right=True)[:, 0]
+    if bool((token_B == share_BV.shape[-1]).any()):  # only NaN exceeds every share
+        raise TrainingError(
+            "the model gives probabilities that are not numbers: its weights have diverged or are damaged. Go on from "
+            "an earlier checkpoint; in training, lower the learning rate or max_grad_norm"
+        )
+    return token_B
 
 
 def _nucleus(share_BV: Tensor, top_p: float) -> Tensor:

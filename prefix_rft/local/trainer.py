@@ -34,7 +34,7 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 
 
 class Progress(Protocol):
-    """Told after every rollout step."""
+    """Told after every rollout step, or of other work in steps."""
 
     def __call__(self, step: int, total_steps: int) -> None:
         """`step` steps of `total_steps` are done."""
@@ -45,10 +45,18 @@ class _Data:
     train: list[QuestionTokens]
     validation: list[QuestionTokens]
     left_out: list[str]
-    """Rows and questions that cannot be used (data.skip_bad_rows), and why."""
+    """Rows and questions that are not used, and why."""
 
 
-def train(config: RunConfig, run: RunDir, start: Path | str, *, stop: StopFlag, progress: Progress) -> int:
+def train(
+    config: RunConfig,
+    run: RunDir,
+    start: Path | str,
+    *,
+    stop: StopFlag,
+    progress: Progress,
+    reading: Progress | None = None,
+) -> int:
     """Train one run to its last rollout step, from its newest checkpoint or from the starting model.
 
     Args:
@@ -57,6 +65,7 @@ def train(config: RunConfig, run: RunDir, start: Path | str, *, stop: StopFlag, 
         start: folder (or hub name) of the starting model; used where the run has no checkpoint yet.
         stop: looked at between two rollout steps.
         progress: told after every rollout step.
+        reading: told before that, now and then, how many training questions have been read.
 
     Returns:
         The last rollout step, whose checkpoint exists.
@@ -67,7 +76,7 @@ def train(config: RunConfig, run: RunDir, start: Path | str, *, stop: StopFlag, 
         TrainingError: the training diverged, or the device or architecture is not to be had.
     """
     with make_grader(config.data.grading) as grader:
-        trainer = Trainer(config, run, start, grader)
+        trainer = Trainer(config, run, start, grader, reading)
         trainer.run_steps(stop, progress)
     return trainer.total_steps
 
@@ -75,7 +84,14 @@ def train(config: RunConfig, run: RunDir, start: Path | str, *, stop: StopFlag, 
 class Trainer:
     """One run's training; `train` drives it."""
 
-    def __init__(self, config: RunConfig, run: RunDir, start: Path | str, grader: Grader) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        run: RunDir,
+        start: Path | str,
+        grader: Grader,
+        reading: Progress | None = None,
+    ) -> None:
         self.config, self.run, self.grader = config, run, grader
         self.method: Method = make_method(config.method, config.data.max_response_tokens)
         self.phase: SftPhase | RlPhase = getattr(config.optimisation, self.method.phase)
@@ -83,7 +99,7 @@ class Trainer:
         source = self._source(start)
         self.encoder: Encoder = load_model_encoder(config, source)
         self.policy: Policy = load_model(config, source)
-        self.data = _load_data(config, self.encoder, imitates=isinstance(self.phase, SftPhase))
+        self.data = _load_data(config, self.encoder, reading, imitates=isinstance(self.phase, SftPhase))
         _list_left_out(run, self.data.left_out)
         self.order = self._order()
         self.total_steps = self._total_steps()
@@ -108,7 +124,10 @@ class Trainer:
         started = time.perf_counter()
         at = StepContext(self.config.seed, self.step, self.total_steps)
         rate = self.optimizer.learning_rate
-        responses = self._responses(at)
+        try:
+            responses = self._responses(at)
+        except TrainingError as error:
+            raise TrainingError(f"rollout step {self.step + 1}: {error}") from error
         updating = time.perf_counter()
         report = self._update(responses, at)
         self.step += 1
@@ -233,10 +252,12 @@ def _refuse_broken_weights(policy: Policy, source: Path | str) -> None:
         )
 
 
-def _load_data(config: RunConfig, encoder: Encoder, *, imitates: bool) -> _Data:
+def _load_data(config: RunConfig, encoder: Encoder, reading: Progress | None, *, imitates: bool) -> _Data:
     """Training questions (only those with a demonstration where all there is to do is imitate) and validation ones."""
     dataset = data.load(config.data)
-    train = encode_questions(dataset.train, encoder, config.data)
+    total = len(dataset.train)
+    tell = None if reading is None else lambda done: reading(done, total)
+    train = encode_questions(dataset.train, encoder, config.data, progress=tell)
     validation = encode_questions(dataset.validation, encoder, config.data, with_demonstrations=False)
     questions = [q for q in train.questions if not imitates or q.demonstration is not None]
     if not questions:
@@ -250,7 +271,7 @@ def _load_data(config: RunConfig, encoder: Encoder, *, imitates: bool) -> _Data:
 def _list_left_out(run: RunDir, left_out: list[str]) -> None:
     """Every one in the log, their number in the run's history."""
     if left_out:
-        print("\n".join([f"{len(left_out)} rows or questions are left out (data.skip_bad_rows):", *left_out]))
+        print("\n".join([f"{len(left_out)} rows or questions are left out:", *left_out]))
         append_event(run.path, "rows left out", count=len(left_out))
 
 

@@ -21,6 +21,7 @@ from typing import Self
 from weakref import WeakSet
 
 from prefix_rft.errors import RunLockedError
+from prefix_rft.runs.atomic import refused
 
 LOCK_FILE = "run.lock"
 _PATIENCE_SECONDS = 0.3
@@ -48,6 +49,7 @@ class RunLock:
 
         Raises:
             RunLockedError: another process holds it; names the process and what to do.
+            RunError: the disk is full or refuses.
         """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         if not _take(descriptor):
@@ -56,8 +58,12 @@ class RunLock:
         self._descriptor = descriptor
         _HELD.add(self)
         holder = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+        except OSError as error:
+            self.release()
+            raise refused(self.path, error) from error
 
     def release(self) -> None:
         """Give the lock back; a lock that is not held stays so."""

@@ -27,6 +27,8 @@ from prefix_rft.settings.base import parse
 from prefix_rft.settings.run import RunConfig
 from prefix_rft.settings.tracking import TrackingSettings
 
+FOLDER = "wandb"
+"""Below the run directory: what W&B writes offline, and how far the mirror has come."""
 POSITION_FILE = "position.json"
 _NICENESS = 10
 _POLL_SECONDS = 2.0
@@ -76,7 +78,7 @@ class Mirror:
 
     def __init__(self, run: RunDir, tracking: TrackingSettings, *, whole: bool = False) -> None:
         self.run = run
-        self.folder = run.path / "wandb"
+        self.folder = run.path / FOLDER
         self.folder.mkdir(exist_ok=True)
         self._tracking = tracking
         path = self.folder / POSITION_FILE

@@ -16,7 +16,7 @@ class LocalBackend(Settings):
     device: str = "cpu"
     """A PyTorch device: cpu, cuda, cuda:1."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision of weights and activations; the optimizer's state is float32 always."""
+    """Precision of the model; the optimizer keeps its state and its own copy of the weights in float32."""
     fast_path: Literal["auto", "on", "off"] = "auto"
     """The rewritten small-model path: where the architecture allows, always (or refuse), never."""
     micro_batch_tokens: int = Field(16384, ge=1)

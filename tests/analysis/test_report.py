@@ -123,6 +123,8 @@ def test_the_note_on_the_task_follows_its_settings(build, make_verdicts):
     assert "a habit that lets it show now and then" in note
     assert "slips at random in 25% of the demonstrations" in note
     assert "systematically" not in note
+    assert "ceiling" not in note
+    assert "demonstrations may add nothing" in note
 
 
 def test_other_data_have_no_note_on_the_task(build, make_verdicts, tmp_path):

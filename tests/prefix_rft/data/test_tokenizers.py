@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ BEGIN, END = "<|begin|>", "<|eos|>"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("tokenizer")
-    train_scratch_tokenizer(TEXTS, 320, made)
+    train_scratch_tokenizer(TEXTS, 290, made)
     return made
 
 
@@ -34,31 +35,48 @@ def encoder(folder: Path) -> Encoder:
 
 
 def changed(folder: Path, to: Path, **config: object) -> Path:
-    """A copy of the tokenizer with other entries in its configuration; None takes one out."""
+    """A copy with other entries in its configuration, of a class without defaults; None takes an entry out."""
     to.mkdir(exist_ok=True)
     (to / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
-    whole = {**json.loads((folder / "tokenizer_config.json").read_text()), **config}
+    written = json.loads((folder / "tokenizer_config.json").read_text())
+    whole = {**written, "tokenizer_class": "PreTrainedTokenizerFast", **config}
     kept = {key: value for key, value in whole.items() if value is not None}
     (to / "tokenizer_config.json").write_text(json.dumps(kept))
     return to
 
 
 def test_vocabulary_is_as_large_as_asked_and_learns_the_texts(encoder: Encoder) -> None:
-    assert encoder.vocabulary_size == 320
+    assert encoder.vocabulary_size == 290
     assert (encoder.pad_id, encoder.eos_id) == (0, 1)
     assert len(encoder.encode_response(" apples and")) < len(" apples and") / 2
 
 
 def test_training_twice_gives_the_same_file(folder: Path, tmp_path: Path) -> None:
-    train_scratch_tokenizer(TEXTS, 320, tmp_path)
+    train_scratch_tokenizer(TEXTS, 290, tmp_path)
     assert (tmp_path / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
-def test_any_text_survives(encoder: Encoder, text: str) -> None:
+def test_any_text_survives_in_unicodes_composed_form(encoder: Encoder, text: str) -> None:
     ids = encoder.encode_response(text)
     assert ids[-1] == encoder.eos_id
-    assert encoder.decode(ids) == text
+    assert encoder.decode(ids) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_beside_a_models_configuration_it_is_the_same_tokenizer(
+    folder: Path, tmp_path: Path, family: str
+) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    beside = changed(folder, tmp_path, tokenizer_class="Qwen2Tokenizer")
+    (beside / "config.json").write_text(json.dumps({"model_type": family}))
+    as_written = PreTrainedTokenizerFast.from_pretrained(folder)
+    found = load_encoder(beside)
+    assert found.vocabulary_size == len(as_written) == 290
+    assert (found.pad_id, found.eos_id) == (0, 1)
+    for text in [*TEXTS[:5], "It's 1,234.5  \n\n\\frac{1}{2} cafe\u0301 x<|user|>"]:
+        assert found.encode_response(text)[:-1] == as_written(text).input_ids
 
 
 def test_several_responses_are_encoded_as_one_by_one(encoder: Encoder) -> None:
@@ -69,7 +87,7 @@ def test_several_responses_are_encoded_as_one_by_one(encoder: Encoder) -> None:
 def test_chat_template_ends_where_the_assistant_begins(encoder: Encoder) -> None:
     assert encoder.render(MESSAGES) == "<|system|>\nBox it.\n<|user|>\n2+2?\n<|assistant|>\n"
     ids = encoder.encode_prompt(MESSAGES)
-    assert ids[0] == 2, "a role's mark is one token"
+    assert ids[0] == 3, "a role's mark is one token"
     assert encoder.eos_id not in ids
 
 
@@ -128,7 +146,7 @@ def test_folder_without_a_tokenizer_lists_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_vocabulary_without_room_for_bytes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="needs at least 261"):
+    with pytest.raises(DataError, match="needs at least 262"):
         train_scratch_tokenizer(TEXTS, 200, tmp_path)
 
 

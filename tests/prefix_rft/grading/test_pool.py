@@ -89,7 +89,7 @@ def test_nothing_is_started_before_the_first_request_and_no_more_than_are_needed
 
 
 def test_a_hanging_worker_costs_its_own_request_only(make_pool: Callable[..., Pool]) -> None:
-    pool = make_pool(timeout=1.0)
+    pool = make_pool(timeout=0.7)
     pool.start()
     began = time.monotonic()
     outcomes = pool.map([("echo", "a"), ("sleep", "60"), ("spin",), ("echo", "b")])
@@ -106,7 +106,7 @@ def test_starting_a_worker_is_not_part_of_a_requests_time(
     assert make_pool("slow_start:act", timeout=0.5).map([()]) == [Outcome("ok", 1)]
 
 
-@pytest.mark.parametrize("how", ["fill", "fill in steps"])
+@pytest.mark.parametrize("how", ["fill", pytest.param("fill in steps", marks=pytest.mark.slow)])
 def test_a_worker_that_fills_its_memory_is_reported_and_replaced(
     make_pool: Callable[..., Pool], how: str
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_worker_that_fills_its_memory_is_reported_and_replaced(
     assert pool.restarts == 2, "it is tried once more in a fresh worker"
 
 
-@pytest.mark.parametrize("how", ["die", "segfault"])
+@pytest.mark.parametrize("how", ["die", pytest.param("segfault", marks=pytest.mark.slow)])
 def test_a_worker_that_dies_is_reported_and_replaced(make_pool: Callable[..., Pool], how: str) -> None:
     pool = make_pool()
     assert pool.map([("echo", "a"), (how,), ("echo", "b")]) == [
@@ -239,7 +239,10 @@ PARENT = """
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGTERM, signal.SIGINT))],
+)
 def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "faulty_worker.py").write_text(FAULTS)
     path = os.pathsep.join([str(tmp_path), *sys.path])

@@ -1,0 +1,49 @@
+"""The memory of a training process of the toy scale."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.compose import compose
+from experiments.plan import plan
+from experiments.processes import start_worker
+from experiments.worker import log_path
+from prefix_rft.data.chain_encoder import ChainEncoder
+from prefix_rft.local.initial import write_random_model
+
+LIMIT_MB = 450
+
+
+@pytest.mark.slow
+def test_a_toy_run_stays_under_450_megabytes(make_job: Callable[..., Any], tmp_path: Path) -> None:
+    """The toy scale's own model, batches and lengths, for 12 of its steps; an untrained model writes the longest."""
+    toy = compose(["scale=toy"])
+    encoder = ChainEncoder(toy.data.modulus)
+    write_random_model(
+        tmp_path / "model",
+        toy.model.architecture,
+        vocabulary=encoder.vocabulary_size,
+        eos_id=encoder.eos_id,
+        pad_id=encoder.pad_id,
+        seed=0,
+    )
+    encoder.save(tmp_path / "model")
+    optimisation = toy.optimisation.model_dump()
+    optimisation["rl"] |= {"steps": 12, "validate_every": 6}
+    job = make_job(
+        method=toy.method.name,
+        model={"kind": "pretrained", "path": str(tmp_path / "model")},
+        data=toy.data.model_dump(),
+        backend=toy.backend.model_dump(),
+        optimisation=optimisation,
+        evaluation={"splits": ["test"], "samples": 8, "pass_at": [1]},
+    )
+    process = start_worker(job.run, plan([job.request.config]).tasks[-1], threads=1)
+    _, status, used = os.wait4(process.pid, 0)
+    assert status == 0, log_path(job.run).read_text()
+    assert used.ru_maxrss / 1024 < LIMIT_MB

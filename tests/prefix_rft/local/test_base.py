@@ -1,0 +1,160 @@
+"""The stage that makes a starting model: the tiny model's schooling, the scratch model, and refusals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from prefix_rft.data.chain_encoder import ChainEncoder
+from prefix_rft.data.encode import load_encoder
+from prefix_rft.errors import SettingsError, TrainingError
+from prefix_rft.local.base import make_base
+from prefix_rft.local.policy import load_policy
+from prefix_rft.local.stop import InterruptedRunError, StopFlag
+from prefix_rft.runs.checkpoint import latest_checkpoint, verify
+from prefix_rft.runs.identity import base_identity, train_identity
+from prefix_rft.runs.store import RunDir, Store
+from prefix_rft.settings import LocalBackend, RunConfig, parse
+
+TINY = {
+    "kind": "tiny",
+    "architecture": {
+        "hidden_size": 16,
+        "layers": 1,
+        "heads": 2,
+        "key_value_heads": 2,
+        "intermediate_size": 32,
+    },
+}
+SHORT = TINY | {"skill_steps": 0, "polish_steps": 30, "habit_steps": 12}
+
+
+def _config(model: dict[str, Any], data: dict[str, Any] | None = None) -> RunConfig:
+    return parse(RunConfig, {"method": {"name": "rft"}, "model": model, "data": data or {"kind": "chain"}})
+
+
+def _run(store: Path, config: RunConfig) -> RunDir:
+    return Store(store).create(base_identity(config) or train_identity(config), config)
+
+
+def _silent(step: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Schooled:
+    run: RunDir
+    folder: Path
+    """Of the checkpoint."""
+    told: list[tuple[int, int]]
+    """What was said about progress."""
+
+    @property
+    def weights(self) -> bytes:
+        return (self.folder / "model.safetensors").read_bytes()
+
+
+def _school(store: Path, **model: Any) -> Schooled:
+    config = _config(SHORT | model)
+    run, told = _run(store, config), list[tuple[int, int]]()
+    last = make_base(config, run, stop=StopFlag(), progress=lambda step, total: told.append((step, total)))
+    newest = latest_checkpoint(run.path)
+    assert newest is not None
+    verify(newest)
+    assert newest.step == last
+    return Schooled(run, newest.path, told)
+
+
+@pytest.fixture(scope="module")
+def schooled(tmp_path_factory: pytest.TempPathFactory) -> Schooled:
+    return _school(tmp_path_factory.mktemp("store"))
+
+
+def test_schooling_is_the_same_every_time_and_another_seed_another_model(
+    tmp_path: Path, schooled: Schooled
+) -> None:
+    assert _school(tmp_path).weights == schooled.weights
+    assert _school(tmp_path, base_seed=1).weights != schooled.weights
+
+
+def test_schooling_is_measured_and_learns(schooled: Schooled) -> None:
+    assert schooled.told == [(step, 42) for step in range(1, 43)]
+    rows = schooled.run.metrics()
+    assert [(row["step"], row["phase"]) for row in rows] == [(20, "polish"), (40, "habit")]
+    assert rows[1]["loss"] < 2.3  # ln 11 = 2.398 is the loss of guessing
+
+
+def test_the_checkpoint_is_a_whole_model_folder(schooled: Schooled) -> None:
+    assert load_encoder(schooled.folder) == ChainEncoder(4)
+    assert load_policy(schooled.folder, LocalBackend()).path == "fast"
+    assert json.loads((schooled.folder / "config.json").read_text())["vocab_size"] == 11
+    assert "model.embed_tokens.weight" in load_file(schooled.folder / "model.safetensors")
+
+
+def test_a_base_that_does_not_learn_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    config = _config(TINY | {"skill_steps": 5, "base_seed": 7})
+    run = _run(tmp_path, config)
+    with pytest.raises(
+        TrainingError, match=r"base_seed=7 has not learnt the skill in 5 steps \(loss 2\.\d+"
+    ) as e:
+        make_base(config, run, stop=StopFlag(), progress=_silent)
+    assert "take another model.base_seed or raise model.skill_steps" in str(e.value)
+    assert latest_checkpoint(run.path) is None
+
+
+def test_a_stopped_schooling_starts_over_and_ends_alike(tmp_path: Path, schooled: Schooled) -> None:
+    config = _config(SHORT)
+    run, stop = _run(tmp_path, config), StopFlag()
+
+    def stop_at_25(step: int, total: int) -> None:
+        stop.signal = "SIGTERM" if step == 25 else None
+
+    with pytest.raises(InterruptedRunError, match="SIGTERM"):
+        make_base(config, run, stop=stop, progress=stop_at_25)
+    assert latest_checkpoint(run.path) is None
+    again = _school(tmp_path)
+    assert again.run.path == run.path
+    assert again.run.metrics() == schooled.run.metrics()
+    assert again.weights == schooled.weights
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_a_scratch_model_has_a_row_for_every_token(tmp_path: Path, family: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows = [
+        {"id": i, "problem": f"What is {i} + {i}?", "answer": str(2 * i), "solution": f"{2 * i}."}
+        for i in range(40)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shape = TINY["architecture"] | {"max_positions": 64, "family": family}  # type: ignore[operator]
+    config = _config(
+        {"kind": "scratch", "architecture": shape, "vocabulary": 300},
+        {
+            "kind": "jsonl",
+            "path": str(file),
+            "validation_questions": 4,
+            "test_questions": 4,
+            "max_prompt_tokens": 32,
+            "max_response_tokens": 32,
+        },
+    )
+    run = _run(tmp_path / "store", config)
+    assert make_base(config, run, stop=StopFlag(), progress=_silent) == 1
+    newest = latest_checkpoint(run.path)
+    assert newest is not None
+    encoder = load_encoder(newest.path)
+    assert encoder.decode(encoder.encode_response("What is 7 + 7?")) == "What is 7 + 7?"
+    rows_of_embedding = json.loads((newest.path / "config.json").read_text())["vocab_size"]
+    ids = encoder.encode_response("a text with <|endoftext|>, <|eos|> and </s> in it")
+    assert max(ids) < encoder.vocabulary_size <= rows_of_embedding
+
+
+def test_a_given_model_needs_no_base(tmp_path: Path, chain_task: Any) -> None:
+    config = chain_task.config()
+    with pytest.raises(SettingsError, match=r"model\.kind=pretrained.*needs no base stage"):
+        make_base(config, _run(tmp_path, config), stop=StopFlag(), progress=_silent)

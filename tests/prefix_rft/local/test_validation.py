@@ -1,0 +1,65 @@
+"""The look at the validation split: how many samples, which draws, what is averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from prefix_rft.grading.grader import Grader
+from prefix_rft.grading.verdict import Grade
+from prefix_rft.local.policy import load_policy
+from prefix_rft.local.validation import validate
+from prefix_rft.settings import GradingSettings, LocalBackend, ValidationSettings
+
+
+class Listener(Grader):
+    """Right for the first answer it hears and its repetitions; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(GradingSettings(verifier="exact"))
+        self.asked: list[tuple[str, str]] = []
+
+    def grade(self, pairs: Sequence[tuple[str, str]]) -> list[Grade]:
+        self.asked += pairs
+        return [Grade(i == 0, "ok", response) for i, (_, response) in enumerate(pairs)]
+
+
+def _look(task: Any, split: Sequence[Any], **settings: Any) -> tuple[dict[str, float], Listener]:
+    listener = Listener()
+    values = validate(
+        load_policy(task.model, LocalBackend()),
+        split,
+        ValidationSettings(**settings),
+        encoder=task.encoder,
+        grader=listener,
+        max_response=20,
+    )
+    return values, listener
+
+
+def test_one_of_twelve_samples_is_right(chain_task: Any) -> None:
+    values, listener = _look(chain_task, chain_task.questions[:6], samples=2)
+    assert values["validation/accuracy"] == pytest.approx(1 / 12)
+    assert [gold for gold, _ in listener.asked] == [q.answer for q in chain_task.questions[:6] for _ in "ab"]
+    assert 1 <= values["validation/response_length"] <= 20
+
+
+def test_a_limit_takes_the_first_questions(chain_task: Any) -> None:
+    _, listener = _look(chain_task, chain_task.questions, samples=1, questions=3)
+    assert [gold for gold, _ in listener.asked] == [q.answer for q in chain_task.questions[:3]]
+
+
+def test_every_look_draws_alike_and_samples_differ(chain_task: Any) -> None:
+    questions = chain_task.questions[:4]
+    first, again = (_look(chain_task, questions, samples=3)[1].asked for _ in range(2))
+    assert first == again
+    assert len({response for _, response in first}) > len(questions)
+    backwards = _look(chain_task, questions[::-1], samples=3)[1].asked
+    assert sorted(backwards) == sorted(first)
+
+
+def test_greedy_samples_of_a_question_are_equal(chain_task: Any) -> None:
+    asked = _look(chain_task, chain_task.questions[:4], samples=2, temperature=0.0)[1].asked
+    assert [response for _, response in asked[::2]] == [response for _, response in asked[1::2]]
