@@ -31,10 +31,10 @@ demo: $(VENV)/.installed ## train SFT, RFT, SFT->RFT and Prefix-RFT on the embed
 	$(BIN)/prefix-rft demo
 
 test: $(VENV)/.installed-dev ## the fast tests
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow and not verl and not vllm and not slurm and not browser and not lighteval and not gpu'
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not verl and not vllm and not slurm and not browser and not lighteval and not gpu'
 
 test-all: $(VENV)/.installed-bench ## every test this machine can run; the others say why they are skipped
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -rs
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -rs
 
 lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ OutOption = Annotated[Path, typer.Option("--out", help="Folder for the report.")
 SweepAndOverrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SWEEP] [OVERRIDES]...",
+        metavar="SWEEP|OVERRIDE",
         help=f"A file of sweeps/ without .yaml ({DEFAULT_SWEEP} if none is named), then settings, e.g. store=runs.",
     ),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -20,7 +21,8 @@ from prefix_rft.errors import SettingsError, unknown
 from prefix_rft.settings import RunConfig, parse
 
 GRAMMAR = "https://hydra.cc/docs/1.3/advanced/override_grammar/basic/"
-_PLACEHOLDER = "++"
+_SETTING = "++"
+"""What `for_hydra` puts before the override of a single setting."""
 
 
 def compose(overrides: Sequence[str] = ()) -> RunConfig:
@@ -42,10 +44,14 @@ def compose_all(cells: Sequence[Sequence[str]]) -> list[RunConfig]:
         SettingsError: names what is unknown or contradictory, and in which cell.
     """
     with hydras_refusals():
-        register()
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            composer = Composer(lambda overrides: hydra_compose("config", overrides=overrides))
-            return composer.all([for_hydra(cell) for cell in cells])
+        return Composer(lambda files: _compose_files(*files)).all([for_hydra(cell) for cell in cells])
+
+
+@cache
+def _compose_files(*choices: str) -> DictConfig:
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra_compose("config", overrides=list(choices))
 
 
 class Composer:
@@ -75,12 +81,15 @@ class Composer:
 
     def _compose(self, cell: Sequence[str]) -> DictConfig:
         """Files by Hydra, then single settings as Hydra would set them."""
-        files = tuple(part for part in cell if not part.startswith(_PLACEHOLDER))
-        settings = [part for part in cell if part.startswith(_PLACEHOLDER)]
+        files = tuple(part for part in cell if not part.startswith(_SETTING))
+        settings = [part for part in cell if part.startswith(_SETTING)]
         if files not in self._loaded:
             self._loaded[files] = self._load(list(files))
         composed = deepcopy(self._loaded[files])
         for override in self._parser.parse_overrides(settings):
+            if override.is_sweep_override():
+                given = str(override.input_line).lstrip("+")
+                raise SettingsError(f"{given} is a sweep: add --multirun; a list is written key=[a,b]")
             OmegaConf.update(composed, override.key_or_group, override.value(), merge=True, force_add=True)
         return composed
 

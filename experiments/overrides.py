@@ -17,7 +17,7 @@ SWEEP = "sweep"
 """The group whose choices are the files of sweeps/."""
 
 _OVERRIDE = re.compile(r"~|[+]{0,2}[A-Za-z_][\w.@/-]*=")
-_NOT_A_SETTING = ("-", "+", "~", "hydra.")
+_NOT_A_SETTING = ("-", "~", "hydra.")
 
 
 def for_hydra(arguments: Sequence[str]) -> list[str]:
@@ -28,10 +28,10 @@ def for_hydra(arguments: Sequence[str]) -> list[str]:
 
 def is_setting(override: str) -> bool:
     """Whether an override sets a single setting, rather than choosing a file of a group or speaking to Hydra."""
-    key, equals, _ = override.partition("=")
+    key, equals, _ = override.lstrip("+").partition("=")
     return (
         bool(equals)
-        and not override.startswith(_NOT_A_SETTING)
+        and not key.startswith(_NOT_A_SETTING)
         and "/" not in key
         and key.partition("@")[0] not in groups()
     )
@@ -46,4 +46,4 @@ def groups() -> frozenset[str]:
 def _override(override: str) -> str:
     if override.startswith(f"{SWEEP}="):
         return f"+{override}"
-    return f"++{override}" if is_setting(override) else override
+    return f"++{override.lstrip('+')}" if is_setting(override) else override

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from prefix_rft.errors import CheckpointError, DataError, SettingsError, TrainingError
 from prefix_rft.local import trainer
+from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import load_policy
 from prefix_rft.local.stop import StopFlag
 from prefix_rft.local.trainer import Trainer
@@ -263,12 +264,12 @@ def test_a_learning_rate_far_too_high_is_named_as_such(training: Training) -> No
 
 
 def test_the_optimizer_state_of_another_model_is_refused(training: Training) -> None:
-    """A checkpoint whose manifest holds, but whose optimizer state is of a model with other parameters."""
+    """A checkpoint whose manifest holds, but whose optimizer state names the general path's parameters."""
     config = training.task.config(optimisation=_rl(steps=4))
     run = training.run(config)
     made = Trainer(config, run, training.task.model, training.grader)
-    made.step = 2
-    made.optimizer.updates_done = 4
+    general = load_policy(training.task.model, LocalBackend(fast_path="off"))
+    made.step, made.optimizer = 2, Optimizer(general, made.phase, 8)
     made._save()
     with pytest.raises(
         CheckpointError, match=r"optimizer\.safetensors is the optimizer state of another model"

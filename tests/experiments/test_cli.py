@@ -1,0 +1,118 @@
+"""The command line: help, exit codes, and what it says before anything has run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from experiments.exits import CellsFailedError, CellsInterruptedError, exits
+from prefix_rft.errors import DataError
+
+COMMANDS = ("demo", "status", "table", "report", "grade", "check-data")
+
+
+@pytest.fixture
+def command(tmp_path):
+    """`prefix-rft` in an empty folder: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "experiments.cli", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": "100"},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_help_lists_every_command(command):
+    code, said, _ = command("--help")
+    assert code == 0
+    assert all(f" {name} " in said for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(runner, name):
+    assert runner(name, "--help") == 0
+
+
+@pytest.fixture
+def runner():
+    """A command in this process: its exit code."""
+    from typer.testing import CliRunner
+
+    from experiments.cli import app
+
+    return lambda *arguments: CliRunner().invoke(app, list(arguments)).exit_code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["table", "nonsense"],
+        ["table", "typo=1"],
+        ["report", "main_results", "method=foo"],
+        ["demo", "scale=foo"],
+        ["check-data", "data=jsonl"],
+        ["check-data", "data=jsonl", "data.path=missing.jsonl", "model=scratch"],
+        ["grade", "missing.jsonl"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_refused_ends_with_two(runner, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert runner(*arguments) == 2
+
+
+def test_status_of_a_store_that_is_not_there_says_so(command, tmp_path):
+    code, said, _ = command("status", "--store", "nowhere")
+    assert code == 0
+    assert said.startswith(f"no runs in {tmp_path / 'nowhere'}; start some with `python -m experiments.run`")
+
+
+def test_a_table_before_anything_ran_says_not_started(command, tmp_path):
+    code, said, errors = command("table", "seed=0")
+    assert (code, errors) == (0, "")
+    lines = [line.split() for line in said.splitlines()]
+    for name in ("SFT", "RFT", "SFT→RFT", "Prefix-RFT"):
+        assert [name, "0/1", "not", "started", "-"] in lines
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_before_anything_ran_is_a_report(command, tmp_path):
+    code, said, _ = command("report", "seed=0", "--out", "page")
+    assert code == 0
+    assert "files in page: report.md, table.md" in said
+    assert "not started" in (tmp_path / "page" / "report.md").read_text()
+
+
+def test_no_command_prints_a_traceback_for_a_users_mistake(command):
+    code, _, errors = command("table", "method=foo")
+    assert (code, errors) == (2, "error: unknown method 'foo'. Known: prefix_rft, rft, sft, sft_rft.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CellsFailedError("x"), 1),
+        (DataError("x"), 2),
+        (CellsInterruptedError("x"), 75),
+        (KeyboardInterrupt(), 75),
+    ],
+)
+def test_exit_codes(error, code):
+    with pytest.raises(SystemExit) as left, exits():
+        raise error
+    assert left.value.code == code
+
+
+def test_an_error_that_is_not_the_users_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError), exits():
+        raise ZeroDivisionError
