@@ -93,7 +93,9 @@ def grade(
         list[str] | None, typer.Option("--marker", help="What may stand before an answer; repeat it.")
     ] = None,
     verifier: Annotated[str, typer.Option(help="math_verify or exact.")] = "math_verify",
-    workers: Annotated[int, typer.Option(min=1, help="Grading processes.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Grading processes; one a core, 8 at most, if not given.")
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds for one verdict.")] = 5.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the verdicts here.")] = None,
     show: Annotated[int, typer.Option("--list", min=0, help="Disagreements shown.")] = 20,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -35,10 +36,11 @@ def cli(*arguments):
 
 def imported(code: str, names: tuple[str, ...]) -> list[str]:
     """Which of these modules a fresh interpreter has loaded after running some code."""
-    report = f"\nprint([name for name in {names!r} if name in sys.modules])"
+    report = f"\nimport json\nprint(json.dumps([name for name in {names!r} if name in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", PREPARE + code + report], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return eval(done.stdout)
+    found: list[str] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.parametrize("name", IMPORTS)

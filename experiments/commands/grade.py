@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ MARKERS = ("####", "The answer is:", "The answer is", "Answer:", "A:")
 """Boxes as in MATH, then the endings of GSM8K's solutions and of its models, then bare answers."""
 
 _PLAIN_WIDTH = 160
+_MOST_WORKERS = 8
 
 
 def grade(
@@ -36,7 +38,7 @@ def grade(
     extract: Sequence[str] = RULES,
     markers: Sequence[str] = MARKERS,
     verifier: str = "math_verify",
-    workers: int = 1,
+    workers: int | None = None,
     timeout_seconds: float = 5.0,
     memory_mb: int = 2048,
     json_path: Path | None = None,
@@ -50,7 +52,7 @@ def grade(
         extract: Extraction rules, tried in order.
         markers: What may stand before an answer, for the rule after_marker.
         verifier: math_verify or exact.
-        workers: Grading processes.
+        workers: Grading processes; None takes one a core, 8 at most.
         timeout_seconds: Wall-clock limit of one verdict.
         memory_mb: Address space of one worker, MiB.
         json_path: Also write everything, with all disagreements, to this file.
@@ -64,7 +66,7 @@ def grade(
         DataError: a file or a row of it is malformed; nothing is graded then.
         SettingsError: a rule or limit is refused.
     """
-    settings = _settings(extract, markers, verifier, workers, timeout_seconds, memory_mb)
+    settings = _settings(extract, markers, verifier, workers or _cores(), timeout_seconds, memory_mb)
     rows = {path: load_labelled(path) for path in files}
     with make_grader(settings) as grader:
         results = _grade_all(rows, grader)
@@ -98,6 +100,7 @@ class _Report:
         )
         if self.total.disagreements:
             console.print(self._kinds(console))
+        if self.total.disagreements and show:
             console.print(self._list(console, show))
         if self.total.statuses["no_answer"]:
             console.print(Text(self._hint()))
@@ -161,6 +164,10 @@ class _Report:
             f"No rule found an answer in some responses ({', '.join(missing)}); they count as wrong. "
             "Bare answers are found by the rule `whole`, plain text by `last_number` or another marker."
         )
+
+
+def _cores() -> int:
+    return min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
 
 
 def _settings(

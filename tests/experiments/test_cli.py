@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from experiments.cli import app
 from experiments.exits import CellsFailedError, CellsInterruptedError, exits
 from prefix_rft.errors import DataError
 
@@ -15,18 +17,13 @@ COMMANDS = ("demo", "status", "table", "report", "grade", "check-data")
 
 
 @pytest.fixture
-def command(tmp_path):
+def command(tmp_path, monkeypatch):
     """`prefix-rft` in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "experiments.cli", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "COLUMNS": "100"},
-        )
-        return done.returncode, done.stdout, done.stderr
+        done = CliRunner().invoke(app, list(arguments))
+        return done.exit_code, done.stdout, done.stderr
 
     return run
 
@@ -38,18 +35,10 @@ def test_help_lists_every_command(command):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(runner, name):
-    assert runner(name, "--help") == 0
-
-
-@pytest.fixture
-def runner():
-    """A command in this process: its exit code."""
-    from typer.testing import CliRunner
-
-    from experiments.cli import app
-
-    return lambda *arguments: CliRunner().invoke(app, list(arguments)).exit_code
+def test_every_command_has_help(command, name):
+    code, said, _ = command(name, "--help")
+    assert code == 0
+    assert f"prefix-rft {name}" in said or f"{name} [OPTIONS]" in said
 
 
 @pytest.mark.parametrize(
@@ -66,9 +55,10 @@ def runner():
     ],
     ids=" ".join,
 )
-def test_what_is_refused_ends_with_two(runner, tmp_path, monkeypatch, arguments):
-    monkeypatch.chdir(tmp_path)
-    assert runner(*arguments) == 2
+def test_what_is_refused_ends_with_two(command, arguments):
+    code, _, errors = command(*arguments)
+    assert code == 2
+    assert "rror" in errors
 
 
 def test_status_of_a_store_that_is_not_there_says_so(command, tmp_path):
@@ -93,9 +83,12 @@ def test_a_report_before_anything_ran_is_a_report(command, tmp_path):
     assert "not started" in (tmp_path / "page" / "report.md").read_text()
 
 
-def test_no_command_prints_a_traceback_for_a_users_mistake(command):
-    code, _, errors = command("table", "method=foo")
-    assert (code, errors) == (2, "error: unknown method 'foo'. Known: prefix_rft, rft, sft, sft_rft.\n")
+def test_the_installed_command_prints_no_traceback_for_a_users_mistake():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "prefix-rft", "table", "method=foo"], capture_output=True, text=True
+    )
+    said = "error: unknown method 'foo'. Known: prefix_rft, rft, sft, sft_rft.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
 @pytest.mark.parametrize(

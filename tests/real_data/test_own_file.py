@@ -106,7 +106,10 @@ def gpt_neox_folder(folder: Path, corpus: Path) -> Path:
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train([str(corpus)], trainers.BpeTrainer(320, special_tokens=["<end>"], initial_alphabet=alphabet))
+    bpe.train(
+        [str(corpus)],
+        trainers.BpeTrainer(vocab_size=320, special_tokens=["<end>"], initial_alphabet=alphabet),
+    )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<end>")
     tokenizer.chat_template = "{% for m in messages %}Q: {{ m['content'] }} A: {% endfor %}"
     tokenizer.save_pretrained(folder)
