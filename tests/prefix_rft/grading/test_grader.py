@@ -14,7 +14,7 @@ from prefix_rft.settings.grading import GradingSettings
 
 TOY = GradingSettings(extract=("after_marker",), marker="#", verifier="exact")
 BARE = GradingSettings(extract=("whole",), timeout_seconds=30)
-IMPATIENT = BARE.model_copy(update={"timeout_seconds": 2.0})
+IMPATIENT = BARE.model_copy(update={"timeout_seconds": 1.5})
 
 COUNTING = """
 import os, pathlib

@@ -89,7 +89,7 @@ def test_nothing_is_started_before_the_first_request_and_no_more_than_are_needed
 
 
 def test_a_hanging_worker_costs_its_own_request_only(make_pool: Callable[..., Pool]) -> None:
-    pool = make_pool(timeout=0.7)
+    pool = make_pool(timeout=0.5)
     pool.start()
     began = time.monotonic()
     outcomes = pool.map([("echo", "a"), ("sleep", "60"), ("spin",), ("echo", "b")])
@@ -102,8 +102,8 @@ def test_a_hanging_worker_costs_its_own_request_only(make_pool: Callable[..., Po
 def test_starting_a_worker_is_not_part_of_a_requests_time(
     make_pool: Callable[..., Pool], tmp_path: Path
 ) -> None:
-    (tmp_path / "slow_start.py").write_text("import time\ntime.sleep(1.0)\ndef act(): return 1\n")
-    assert make_pool("slow_start:act", timeout=0.5).map([()]) == [Outcome("ok", 1)]
+    (tmp_path / "slow_start.py").write_text("import time\ntime.sleep(0.6)\ndef act(): return 1\n")
+    assert make_pool("slow_start:act", timeout=0.3).map([()]) == [Outcome("ok", 1)]
 
 
 @pytest.mark.parametrize("how", ["fill", pytest.param("fill in steps", marks=pytest.mark.slow)])

@@ -19,7 +19,7 @@ from prefix_rft.runs.identity import train_identity
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.settings import RunConfig
 
-STEPS = 8
+STEPS = 6
 
 
 @dataclass
@@ -58,7 +58,7 @@ def runner(chain_task: Any, coin: Any, tmp_path: Path) -> Runner:
 def _config(task: Any, method: str, **sections: Any) -> RunConfig:
     common = {"questions_per_step": 6, "checkpoint_every": 3, "validate_every": 2, "learning_rate": 1e-2}
     optimisation = {
-        "sft": {"epochs": 2, "warmup_fraction": 0.25, **common},
+        "sft": {"epochs": 1, "warmup_fraction": 0.25, **common},
         "rl": {"steps": STEPS, "mini_batches": 2, "decay": "cosine", **common},
     }
     config: RunConfig = task.config(method, optimisation=optimisation, **sections)
