@@ -15,6 +15,7 @@ from prefix_rft.data.encode import encode_questions
 from prefix_rft.data.schema import Question, Split
 from prefix_rft.errors import RunError
 from prefix_rft.grading import make_grader
+from prefix_rft.local.policy import find_device
 from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.local.trainer import load_model, load_model_encoder
 from prefix_rft.runs.checkpoint import latest_checkpoint, verify
@@ -56,6 +57,7 @@ def train(run: RunDir, config: RunConfig, parent_id: str | None, state: StateWri
     if run.stages.is_done(TRAIN):
         return
     state.running(TRAIN)
+    find_device(config.backend.device)  # refused at once, not after a model was downloaded
     if run.kind == "base":
         from prefix_rft.local.base import make_base
 

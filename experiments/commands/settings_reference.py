@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from prefix_rft.settings import RunConfig
 from prefix_rft.settings.base import Settings
+from prefix_rft.settings.explain import models_in, tag
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 _HEAD = """\
@@ -45,19 +46,19 @@ def write() -> None:
 def _own_rows(kind: type[BaseModel], name: str) -> Iterator[str]:
     """The row of a field that is a single setting."""
     field = kind.model_fields[name]
-    if not _models(field.annotation):
+    if not models_in(field.annotation):
         yield _row(name, field, field.default)
 
 
 def _sections(name: str, field: FieldInfo, depth: int = 2) -> Iterator[str]:
     """A section for a group of settings, or for each kind that it can be; then those of choices inside it."""
-    models = _models(field.annotation)
+    models = models_in(field.annotation)
     for model in models:
         title = f"`{name}`" if len(models) == 1 else f"`{name}.{_chooser(model)}`"
         rows = list(_rows(model, name, None if field.is_required() or len(models) > 1 else field.default))
         yield _section(title, f"{field.description}\n\n{model.__doc__ or ''}", rows, depth)
         for inner, nested in model.model_fields.items():
-            if len(_models(nested.annotation)) > 1:
+            if len(models_in(nested.annotation)) > 1:
                 yield from _sections(f"{name}.{inner}", nested, depth + 1)
 
 
@@ -72,22 +73,18 @@ def _rows(kind: type[BaseModel], name: str, values: Any) -> Iterator[str]:
     """A row for every setting, those of nested groups under dotted names; `values` hold the defaults."""
     for key, field in kind.model_fields.items():
         default = getattr(values, key) if isinstance(values, Settings) else field.default
-        nested = _models(field.annotation)
+        nested = models_in(field.annotation)
         if len(nested) == 1:
             yield from _rows(nested[0], f"{name}.{key}", default)
         elif nested:
             yield _line(f"{name}.{key}", "one of the kinds below", _code(_chosen(default)), field)
-        elif key not in _CHOOSERS or get_origin(field.annotation) is not Literal:
+        elif key != (tag(kind) or ("",))[0]:
             yield _row(f"{name}.{key}", field, default)
-
-
-_CHOOSERS = ("kind", "name")
 
 
 def _chooser(model: type[BaseModel]) -> str:
     """What chooses this kind: kind=chain."""
-    key = next(key for key in _CHOOSERS if key in model.model_fields)
-    return f"{key}={model.model_fields[key].default}"
+    return "=".join(tag(model) or ("", ""))
 
 
 def _chosen(default: Any) -> str:
@@ -138,13 +135,6 @@ def _type(annotation: Any) -> str:
         return "`null`"
     names = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
     return names[annotation]
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """The groups of settings that a field can hold."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 if __name__ == "__main__":

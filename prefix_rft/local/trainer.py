@@ -36,7 +36,7 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 class Progress(Protocol):
     """Told after every rollout step, or of other work in steps."""
 
-    def __call__(self, step: int, total_steps: int) -> None:
+    def __call__(self, step: int, total_steps: int, /) -> None:
         """`step` steps of `total_steps` are done."""
 
 
@@ -198,7 +198,7 @@ class Trainer:
         """Steps done already; rows of metrics after them are dropped, since they will be written again."""
         newest = latest_checkpoint(self.run.path)
         step = newest.step if newest else 0
-        pass
+        self.metrics.truncate_after(step)
         if newest is not None:
             file = newest.path / OPTIMIZER_FILE
             if not file.exists():

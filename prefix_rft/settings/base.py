@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from prefix_rft.errors import SettingsError, nearest
+from prefix_rft.errors import SettingsError
+from prefix_rft.settings.explain import explain, tag
 
 Parsed = TypeVar("Parsed", bound="Settings")
 
@@ -15,6 +16,24 @@ class Settings(BaseModel):
     """A group of settings; each field is documented by the string under it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def default_kinds_need_no_name(cls, values: Any) -> Any:
+        """A group that can be of several kinds is of its default kind where none is named."""
+        if not isinstance(values, dict):
+            return values
+        chosen = {
+            name: tag(type(field.default))
+            for name, field in cls.model_fields.items()
+            if isinstance(field.default, Settings)
+        }
+        named = {
+            name: {choice[0]: choice[1], **values[name]}
+            for name, choice in chosen.items()
+            if choice and isinstance(values.get(name), dict)
+        }
+        return values | named
 
 
 def parse(kind: type[Parsed], values: dict[str, Any]) -> Parsed:
@@ -26,53 +45,5 @@ def parse(kind: type[Parsed], values: dict[str, Any]) -> Parsed:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(kind, dict(item)) for item in error.errors()]
+        lines = [explain(kind, dict(item)) for item in error.errors()]
         raise SettingsError("the configuration is refused:\n  " + "\n  ".join(lines)) from None
-
-
-def _explain(kind: type[Settings], item: dict[str, Any]) -> str:
-    path = _without_tags(kind, [str(part) for part in item["loc"]])
-    name = ".".join(path) or "configuration"
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(kind)
-        if name in known:
-            return f"{name}: the chosen {path[-2]} has no such setting; another {path[-2]} has"
-        guess = nearest(name, known) or nearest(path[-1], known, cutoff=0.0)
-        return f"{name}: there is no such setting" + (f"; did you mean {guess!r}?" if guess else "")
-    message = str(item["msg"]).removeprefix("Value error, ")
-    given = item.get("input")
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | None) else ""
-    return f"{name}: {message}{shown}"
-
-
-def _without_tags(kind: type[BaseModel], path: list[str]) -> list[str]:
-    """A path as a user writes it: pydantic puts the chosen member of a union between two keys."""
-    if not path or path[0] not in kind.model_fields:
-        return path
-    nested, rest = _models_in(kind.model_fields[path[0]].annotation), path[1:]
-    if len(nested) > 1:
-        nested = [model for model in nested if rest[:1] == [_tag(model)]]
-        rest = rest[1:] if nested else rest
-    return path[:1] + (_without_tags(nested[0], rest) if nested else rest)
-
-
-def _tag(model: type[BaseModel]) -> str | None:
-    """What chooses this member of a union: its `kind` or `name`."""
-    field = model.model_fields.get("kind") or model.model_fields.get("name")
-    return None if field is None else str(field.default)
-
-
-def _known_keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every dotted key below `kind`, through nested groups and the members of unions."""
-    keys: list[str] = []
-    for name, field in kind.model_fields.items():
-        keys.append(prefix + name)
-        for nested in _models_in(field.annotation):
-            keys += _known_keys(nested, f"{prefix}{name}.")
-    return keys
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

@@ -103,7 +103,7 @@ REFUSALS = {
     "data=jsonl": r"^data\.path: needs a value, e\.g\. data\.path=<value>$",
     "seed=[": r"'seed=\[' cannot be read",
     "seed=1,2": r"^seed=1,2 is a sweep: add --multirun; a list is written key=\[a,b\]$",
-    "method.schedule.kind=foo": r"method\.schedule: .*'foo'.*'cosine', 'linear', 'uniform', 'constant'",
+    "method.schedule.kind=foo": r"method\.schedule: unknown kind 'foo'\. Known: constant, cosine, linear, uniform\.",
 }
 
 

@@ -15,6 +15,7 @@ from experiments.processes import start_worker
 from experiments.worker import log_path
 from prefix_rft.data.chain_encoder import ChainEncoder
 from prefix_rft.local.initial import write_random_model
+from prefix_rft.settings import ChainData, TinyModel
 
 LIMIT_MB = 450
 
@@ -23,6 +24,8 @@ LIMIT_MB = 450
 def test_a_toy_run_stays_under_450_megabytes(make_job: Callable[..., Any], tmp_path: Path) -> None:
     """The toy scale's own model, batches and lengths, for 12 of its steps; an untrained model writes the longest."""
     toy = compose(["scale=toy"])
+    assert isinstance(toy.data, ChainData)
+    assert isinstance(toy.model, TinyModel)
     encoder = ChainEncoder(toy.data.modulus)
     write_random_model(
         tmp_path / "model",

@@ -118,6 +118,21 @@ def test_a_response_belongs_to_its_question_whatever_the_batch(
         assert alone == {name: value for name, value in together.items() if name[0] == question.id}
 
 
+def test_a_draw_belongs_to_its_place_in_the_response(chain_task: Any, coin: Any) -> None:
+    """A rollout that is given the beginning of what it would have written goes on as it would have."""
+    questions = chain_task.questions[:8]
+    plain = _by_name(_make(chain_task, coin, questions, method=RftMethod(rollouts=2)), questions)
+    taught = [replace(question, demonstration=plain[question.id, 0][0]) for question in questions]
+    taught = [question for question in taught if len(question.demonstration) > 4]
+    assert len(taught) > 3
+    method = PrefixRftMethod(
+        rollouts=2, hybrid_rollouts=2, baseline="group", schedule=ConstantPrefix(share=0.5)
+    )
+    hybrid = _by_name(_make(chain_task, coin, taught, method=method), taught)
+    for question in taught:
+        assert hybrid[question.id, 0][0] == question.demonstration
+
+
 @pytest.mark.parametrize("change", [{"seed": 2}, {"step": 5}])
 def test_another_seed_or_step_draws_anew(chain_task: Any, coin: Any, change: dict[str, int]) -> None:
     questions = chain_task.questions[:3]
