@@ -15,11 +15,8 @@ def explain(kind: type[BaseModel], item: dict[str, Any]) -> str:
     name = ".".join(path) or "configuration"
     if item["type"] == "extra_forbidden":
         return f"{name}: {_unknown(name, path, _known_keys(kind))}"
-    if item["type"] == "union_tag_invalid":
-        choices = item["ctx"]["expected_tags"].replace("'", "").split(", ")
-        return f"{name}: {unknown(item['ctx']['discriminator'].strip(chr(39)), item['ctx']['tag'], choices)}"
-    if item["type"] == "union_tag_not_found":
-        return f"{name}: {name}.{item['ctx']['discriminator'].strip(chr(39))} must say which kind it is"
+    if item["type"].startswith("union_tag"):
+        return f"{name}: {_kind(name, item['ctx'])}"
     message = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | None) else ""
@@ -47,6 +44,14 @@ def _unknown(name: str, path: list[str], known: list[str]) -> str:
         return f"the chosen {path[-2]} has no such setting; another {path[-2]} has"
     guess = nearest(name, known) or nearest(path[-1], known, cutoff=0.0)
     return "there is no such setting" + (f"; did you mean {guess!r}?" if guess else "")
+
+
+def _kind(name: str, context: dict[str, Any]) -> str:
+    """What is wrong with the choice of a kind."""
+    key = context["discriminator"].replace("'", "")
+    if "tag" not in context:
+        return f"{name}.{key} must say which kind it is"
+    return unknown(key, context["tag"], context["expected_tags"].replace("'", "").split(", "))
 
 
 def _without_tags(kind: type[BaseModel], path: list[str]) -> list[str]:

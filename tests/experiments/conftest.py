@@ -93,3 +93,9 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     opened = Door(tmp_path_factory.mktemp("door"))
     yield opened
     opened.stop_all()
+
+
+@pytest.fixture
+def tiny() -> tuple[str, ...]:
+    """The settings of every command that `door` starts."""
+    return TINY

@@ -8,6 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from experiments.cli import app
 
 pytestmark = pytest.mark.usefixtures("swept")
 
@@ -83,3 +86,19 @@ def test_a_cell_that_fails_stops_no_other(door):
     assert "Traceback" in (sft.path / "run.log").read_text()
     assert summary[2].endswith(f"not started: it needs run {sft.id}, which failed")
     assert "Traceback" not in said
+
+
+def test_why_a_cell_failed_stands_in_status_and_table(door, tiny, monkeypatch):
+    monkeypatch.chdir(door.folder)
+    failed = door.only("sft", 7)
+    status = CliRunner().invoke(app, ["status"])
+    assert f"{failed.id}: DataError: no training question has a demonstration" in " ".join(
+        status.stdout.split()
+    )
+    asked = ["method=sft,sft_rft,rft", "seed=7", "data.demonstration_coverage=0.0"]
+    table = CliRunner().invoke(app, ["table", *tiny, *asked])
+    assert table.exit_code == 0, table.stderr
+    rows = {line.split()[0]: " ".join(line.split()) for line in table.stdout.splitlines() if line}
+    assert rows["SFT"].startswith("SFT 0/1 failed: DataError")
+    assert rows["SFT→RFT"].startswith("SFT→RFT 0/1 not started")
+    assert rows["RFT"].startswith("RFT 1 ")

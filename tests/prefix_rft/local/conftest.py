@@ -53,7 +53,9 @@ class CoinGrader(Grader):
         super().__init__(GradingSettings(verifier="exact"))
         self.correct = correct
 
-    def grade(self, pairs: Sequence[tuple[str, str]]) -> list[Grade]:
+    def grade(
+        self, pairs: Sequence[tuple[str, str]], progress: Callable[[int], None] | None = None
+    ) -> list[Grade]:
         return [
             Grade(keyed.share("coin", gold, response) < self.correct, "ok", response)
             for gold, response in pairs

@@ -165,7 +165,11 @@ def test_the_grader_of_the_settings_is_the_reward(training: Training) -> None:
 
 
 def _rows(file: Path, **changes: Callable[[int], str]) -> Path:
-    fields = {"problem": lambda i: f"{i % 4}+{i // 4}?", "answer": str, "solution": lambda i: f"=0{i % 4}#0"}
+    fields: dict[str, Callable[[int], str]] = {
+        "problem": lambda i: f"{i % 4}+{i // 4}?",
+        "answer": str,
+        "solution": lambda i: f"=0{i % 4}#0",
+    }
     rows = [{"id": f"q{i}"} | {name: make(i) for name, make in (fields | changes).items()} for i in range(12)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file

@@ -94,7 +94,7 @@ class Recorder(Optimizer):
         norm = torch.cat([g.flatten() for g in gradient.values()]).norm()
         with torch.no_grad():
             for name, parameter in self.policy.named_parameters():
-                parameter -= gradient[name] / norm
+                parameter.sub_(gradient[name] / norm)
         return float(norm)
 
     def under_their_names(self) -> list[dict[str, Tensor]]:
@@ -226,7 +226,7 @@ class Formula:
         for b in rows:
             loss_T = self._row(b, before[b][0], *now[b], kept[b])
             loss = loss + self._share(loss_T.sum(), lengths[b], len(rows), sum(lengths.values()))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return {name: p.grad for name, p in model.named_parameters()}
 
     def _model(self, part: int) -> Any:
@@ -254,7 +254,7 @@ class Formula:
             clipping = self.case.method.clipping
             dropped = int(len(entropy_n) * (1 - clipping.keep) + 1e-9)
             kept_n[entropy_n.argsort(descending=clipping.select == "lowest")[:dropped]] = False
-        return dict(zip(rows, kept_n.split(lengths), strict=True))
+        return dict(zip(rows, torch.split(kept_n, lengths), strict=True))
 
     def _row(self, b: int, old_T: Tensor, logp_T: Tensor, entropy_T: Tensor, kept_n: Tensor) -> Tensor:
         prefix = int(self.batch.prefix_length_B[b])
@@ -372,7 +372,7 @@ def test_a_method_sees_only_its_mini_batch_and_each_one_once(bench: Bench) -> No
         def weights(
             self, batch: RolloutBatch, entropy_BT: Tensor | None, at: StepContext, part: int
         ) -> TokenWeights:
-            seen.append((part, batch.question_B.unique().tolist()))
+            seen.append((part, sorted(set(batch.question_B.tolist()))))
             weights: TokenWeights = super().weights(batch, entropy_BT, at, part)
             return weights
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +21,9 @@ class Listener(Grader):
         super().__init__(GradingSettings(verifier="exact"))
         self.asked: list[tuple[str, str]] = []
 
-    def grade(self, pairs: Sequence[tuple[str, str]]) -> list[Grade]:
+    def grade(
+        self, pairs: Sequence[tuple[str, str]], progress: Callable[[int], None] | None = None
+    ) -> list[Grade]:
         self.asked += pairs
         return [Grade(i == 0, "ok", response) for i, (_, response) in enumerate(pairs)]
 
