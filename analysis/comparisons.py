@@ -1,18 +1,23 @@
 """Which row is better than which: paired tests over questions and training seeds, corrected for their number.
 
+A row is named by its label; where a sweep repeats its rows on several base models, the name of a variant
+stands for its rows on all of them.
+
 Axes: R training seeds, Q questions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
 
+from analysis.evaluations import Floats
+from analysis.pooled import pooled_bootstrap
 from analysis.results import Results
-from eval.compare import Difference, holm, paired_bootstrap
+from eval.compare import Difference, holm
 
 SIGNIFICANCE = 0.05
 """Level of all tests of one family together."""
@@ -30,24 +35,43 @@ class Comparison:
     """First minus second, in shares of 1."""
     p_holm: float
     """p-value after Holm's correction over the family it was tested in."""
+    by_base: Mapping[str, float] = field(default_factory=dict)
+    """The difference on each base model, where there are several."""
 
     @property
     def decided(self) -> bool:
-        """Whether the data support a difference at all."""
-        return self.p_holm < SIGNIFICANCE and self.difference.seeds >= FEWEST_SEEDS
+        """Whether the data support a difference at all: significant, over seeds, on every base model."""
+        return self.p_holm < SIGNIFICANCE and self.difference.seeds >= FEWEST_SEEDS and self.agreed
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the difference has the same sign on every base model."""
+        signs = {np.sign(value) for value in self.by_base.values()}
+        return len(signs) <= 1
 
     def flipped(self) -> Comparison:
         """The same test seen from the other row."""
-        return replace(self, first=self.second, second=self.first, difference=_flipped(self.difference))
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            difference=_flipped(self.difference),
+            by_base={base: -value for base, value in self.by_base.items()},
+        )
 
     def describe(self) -> str:
         """The difference in percentage points with its interval and p-value."""
         low, high = self.difference.ci95
-        seeds = "" if self.difference.seeds >= FEWEST_SEEDS else ", one training seed only"
         return (
             f"{points(self.difference.value)} points, 95% interval {points(low)} to {points(high)}, "
-            f"{p_text(self.p_holm)}{seeds}"
+            f"{p_text(self.p_holm)}{self._doubts}"
         )
+
+    @property
+    def _doubts(self) -> str:
+        """Why nothing is claimed however small p is."""
+        seeds = "" if self.difference.seeds >= FEWEST_SEEDS else ", one training seed only"
+        return seeds if self.agreed else f"{seeds}, base models disagree"
 
 
 def p_text(p: float) -> str:
@@ -64,24 +88,22 @@ def points(share: float) -> str:
 def family(
     results: Results, pairs: Iterable[tuple[str, str]], metric: str
 ) -> dict[tuple[str, str], Comparison]:
-    """Compares every pair of labels that share a training seed; Holm's correction runs over all of them.
+    """Compares every pair that shares a training seed; Holm's correction runs over all of them.
 
     A base model has no training seed: the same model stands against every seed of the other row.
     """
-    found = {pair: _difference(results, *pair, metric) for pair in dict.fromkeys(pairs)}
+    found = {pair: _tested(results, *pair, metric) for pair in dict.fromkeys(pairs)}
     tested = {pair: value for pair, value in found.items() if value is not None}
-    adjusted = holm([value.p_value for value in tested.values()])
-    return {
-        pair: Comparison(*pair, value, p) for (pair, value), p in zip(tested.items(), adjusted, strict=True)
-    }
+    adjusted = holm([value.difference.p_value for value in tested.values()])
+    return {pair: replace(value, p_holm=p) for (pair, value), p in zip(tested.items(), adjusted, strict=True)}
 
 
-def _difference(results: Results, first: str, second: str, metric: str) -> Difference | None:
-    """A pair gives the same interval from both sides: it is resampled once, in the labels' order."""
+def _tested(results: Results, first: str, second: str, metric: str) -> Comparison | None:
+    """A pair gives the same interval from both sides: it is resampled once, in the names' order."""
     if first <= second:
         return _resampled(results, first, second, metric)
     seen = _resampled(results, second, first, metric)
-    return None if seen is None else _flipped(seen)
+    return None if seen is None else seen.flipped()
 
 
 def _flipped(seen: Difference) -> Difference:
@@ -89,18 +111,39 @@ def _flipped(seen: Difference) -> Difference:
     return replace(seen, value=-seen.value, ci95=(-high, -low))
 
 
-@lru_cache(maxsize=256)
-def _resampled(results: Results, first: str, second: str, metric: str) -> Difference | None:
+@lru_cache(maxsize=1024)
+def _resampled(results: Results, first: str, second: str, metric: str) -> Comparison | None:
+    """The test before any correction."""
+    pairs = _paired(results, first, second, metric)
+    if not pairs:
+        return None
+    # Every pair is resampled by the same draws: faster, and a row's luck is the same in all its comparisons.
+    difference = pooled_bootstrap(list(pairs.values()), "comparison")
+    values = {base: float((a_RQ - b_RQ).mean()) for base, (a_RQ, b_RQ) in pairs.items()}
+    return Comparison(first, second, difference, difference.p_value, values if len(values) > 1 else {})
+
+
+def _paired(results: Results, first: str, second: str, metric: str) -> dict[str, tuple[Floats, Floats]]:
+    """[R, Q] scores of both rows under the seeds they share, on each base model that they share.
+
+    Nothing, where they share no seed on some base model of both.
+    """
+    ours, theirs = results.members(first), results.members(second)
+    shared = [base for base in ours if base in theirs]
+    pairs = {base: _stacked(results, ours[base], theirs[base], metric) for base in shared}
+    return {} if any(pair is None for pair in pairs.values()) else {b: p for b, p in pairs.items() if p}
+
+
+def _stacked(results: Results, first: str, second: str, metric: str) -> tuple[Floats, Floats] | None:
     a, b = results.question_scores(first, metric), results.question_scores(second, metric)
     seeds = _shared_seeds(a, b)
     if not seeds:
         return None
     a_RQ, b_RQ = (np.stack([_of(scores, seed) for seed in seeds]) for scores in (a, b))
-    # Every pair is resampled by the same draws: faster, and a row's luck is the same in all its comparisons.
-    return paired_bootstrap(a_RQ, b_RQ, "comparison")
+    return a_RQ, b_RQ
 
 
-Scores = Mapping[int | None, "np.typing.NDArray[np.float64]"]
+Scores = Mapping[int | None, Floats]
 
 
 def _shared_seeds(a: Scores, b: Scores) -> Sequence[int | None]:
@@ -112,5 +155,5 @@ def _shared_seeds(a: Scores, b: Scores) -> Sequence[int | None]:
     return sorted(seed for seed in a if seed in b and seed is not None)
 
 
-def _of(scores: Scores, seed: int | None) -> np.typing.NDArray[np.float64]:
+def _of(scores: Scores, seed: int | None) -> Floats:
     return scores[seed] if seed in scores else scores[None]

@@ -7,25 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.results import Scores, is_complete, read_scores, verdict_matrix
+from analysis.kept import until_changed
+from eval.results import SCORES_FILE, Scores, is_complete, read_scores, verdict_matrix
+from eval.samples import SAMPLES, VERDICTS
 from eval.scores import pass_at_k_Q
 from prefix_rft.runs.store import RunDir
 
 Floats = NDArray[np.float64]
+TABLES = tuple(f"{table.name}.parquet" for table in (SAMPLES, VERDICTS))
+"""Files of an evaluation beside its scores."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """One run's finished evaluation of one split under one protocol."""
 
-    seed: int | None
-    """Training seed of the run."""
     folder: Path
     scores: Scores
     questions: tuple[str, ...]
@@ -37,22 +40,28 @@ class Evaluation:
         """[Q] avg@k or pass@k of every question."""
         name, _, k = metric.partition("@")
         draws = 1 if name == "avg" else int(k)
-        return pass_at_k_Q(self.correct_QS.sum(axis=1), self.correct_QS.shape[1], draws)
+        return pass_at_k_Q(self._correct_Q, self.correct_QS.shape[1], draws)
+
+    @cached_property
+    def _correct_Q(self) -> NDArray[np.int64]:
+        counts_Q: NDArray[np.int64] = self.correct_QS.sum(axis=1, dtype=np.int64)
+        return counts_Q
 
 
 def find_evaluations(run: RunDir, split: str) -> dict[str, Path]:
     """Folders of the run's finished evaluations of a split, by protocol folder name."""
-    return {path.name: path for path in sorted((run.path / "eval" / split).glob("*")) if is_complete(path)}
+    return {path.name: path for path in sorted((run.path / "eval" / split).glob("*")) if _finished(path)}
 
 
-def read_evaluation(seed: int | None, folder: Path) -> Evaluation:
+@until_changed(SCORES_FILE, *TABLES)
+def read_evaluation(folder: Path) -> Evaluation:
     """One evaluation with its verdicts.
 
     Raises:
         DataError: a file of it is missing or damaged.
     """
     ids, correct_QS = verdict_matrix(folder)
-    return Evaluation(seed, folder, read_scores(folder), tuple(ids), correct_QS)
+    return Evaluation(folder, _scores(folder), tuple(ids), correct_QS)
 
 
 def score_rows(run: RunDir) -> Iterator[dict[str, Any]]:
@@ -63,7 +72,11 @@ def score_rows(run: RunDir) -> Iterator[dict[str, Any]]:
     """
     for split in sorted(path.name for path in (run.path / "eval").glob("*")):
         for name, folder in find_evaluations(run, split).items():
-            yield from _rows(read_scores(folder), {"split": split, "protocol": name})
+            yield from _rows(_scores(folder), {"split": split, "protocol": name})
+
+
+_scores = until_changed(SCORES_FILE)(read_scores)
+_finished = until_changed(SCORES_FILE, *TABLES)(is_complete)
 
 
 def _rows(scores: Scores, place: dict[str, str]) -> Iterator[dict[str, Any]]:

@@ -1,40 +1,68 @@
-"""Learning curves and final scores as figures for one column of a paper, PNG and PDF."""
+"""Learning curves, final scores and pass@k as figures for one column of a paper, a column for each base model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.ticker import NullLocator
 
 from analysis import summary
+from analysis.diagnostics import diagnostics
+from analysis.drawing import (
+    Band,
+    Facet,
+    Picture,
+    band,
+    draw_bands,
+    facets,
+    grid,
+    label_ends,
+    of_rollouts,
+    panel_inches,
+    row_looks,
+)
 from analysis.layout import ONE_RUN
 from analysis.results import Results
-from analysis.style import COLUMN_INCHES, RC, Look, darker, looks
-from prefix_rft.runs.atomic import write_bytes
+from analysis.style import RC, Look, darker
 
-LABEL_GAP = 0.07
-"""Least distance of two labels at the right edge, as a share of the axis."""
-Numbers = NDArray[np.float64]
-POINTS_TO_SMOOTH = 20
-"""A reward curve is smoothed over a window of one in so many of its points."""
+FEWEST_K = 3
+"""Fewer pass@k make no curve."""
 
 
-@dataclass(frozen=True)
-class Band:
-    """One row's curve in percent against the rollout step: mean and range over training seeds; all [S]."""
+def pictures(results: Results) -> Iterator[Picture]:
+    """Every figure that these results give; none without a score.
 
-    step_S: Numbers
-    mean_S: Numbers
-    low_S: Numbers
-    high_S: Numbers
+    Args:
+        results: with at least one evaluated run for anything to be drawn.
+    """
+    if not results.evaluations:
+        return
+    yield Picture(
+        "learning_curves",
+        learning_curves(results),
+        "Mean over training seeds; the band spans the least and the greatest seed. Curves are trailing "
+        "means over a twentieth of their points. A level line is the last validation accuracy of a row that "
+        "trains without rollouts.",
+    )
+    yield Picture(
+        "scores",
+        final_scores(results),
+        f"On the {results.split} split: mean over training seeds with its 95% t-interval over seeds ({ONE_RUN}: "
+        "a single run, over questions); band: interval, stroke: mean, dots: single seeds.",
+    )
+    if len(_ks(results)) >= FEWEST_K:
+        yield Picture(
+            "pass_at_k",
+            pass_at_k(results),
+            f"pass@k on the {results.split} split against k (logarithmic); line: mean over training seeds, "
+            "band: least and greatest seed.",
+        )
+    yield from diagnostics(results)
 
 
 def learning_curves(results: Results) -> Figure:
@@ -43,143 +71,109 @@ def learning_curves(results: Results) -> Figure:
     A row that trains without rollouts (SFT) has optimizer steps, which do not share this axis: its last
     validation accuracy is a level line.
     """
-    curves, look = results.frames.curves, _looks(results)
+    curves, look, columns = results.frames.curves, row_looks(results), facets(results)
+    inches = max(panel_inches(facet.names.values()) for facet in columns)
     with mpl.rc_context(RC):
-        figure, (reward, accuracy) = _axes(2, height=3.9)
-        _draw_bands(reward, _bands(curves, look, "reward"), look)
-        _draw_bands(accuracy, _bands(curves, look, "validation/accuracy"), look, _levels(curves, look))
-        reward.set_title("Reward of ordinary rollouts (%)", loc="left")
-        accuracy.set_title("Validation accuracy (%)", loc="left")
-        accuracy.set_xlabel("rollout step")
+        figure, (rewards, accuracies) = grid([inches, inches], len(columns))
+        for reward, accuracy, facet in zip(rewards, accuracies, columns, strict=True):
+            where = f", {facet.base}" if facet.base else ""
+            _draw(reward, _bands(curves, facet, "reward"), {}, facet, look, inches)
+            levels = _levels(curves, facet)
+            _draw(accuracy, _bands(curves, facet, "validation/accuracy"), levels, facet, look, inches)
+            reward.set_title(f"Reward of ordinary rollouts (%){where}", loc="left")
+            accuracy.set_title(f"Validation accuracy (%){where}", loc="left")
+            accuracy.set_xlabel("rollout step")
     return figure
 
 
 def final_scores(results: Results) -> Figure:
     """Every row's first metric with its 95% interval, its mean, and its single seeds."""
-    look = _looks(results)
-    labels = [label for label in reversed(results.labels) if results.evaluated(label)]
+    columns = facets(results)
+    names = [name for name in reversed(results.variants) if results.members(name)]
     with mpl.rc_context(RC):
-        figure, (axes,) = _axes(1, height=0.62 + 0.27 * len(labels))
-        for height, label in enumerate(labels):
-            _draw_score(axes, results, label, height, look[label])
-        axes.set_yticks(range(len(labels)), labels)
-        axes.set_ylim(-0.6, len(labels) - 0.4)
-        axes.grid(axis="y", visible=False)
-        axes.set_xlim(0, 100)
-        axes.set_xticks(range(0, 101, 20))
-        axes.set_xlabel(f"{results.metrics[0]} (%)")
+        figure, (panels,) = grid([0.2 * len(names) + 0.1], len(columns))
+        for axes, facet in zip(panels, columns, strict=True):
+            _draw_scores(axes, results, facet, names)
+            axes.set_xlabel(f"{results.metrics[0]} (%){f', {facet.base}' if facet.base else ''}")
+        panels[0].set_yticks(range(len(names)), names)
+        panels[0].set_ylim(-0.6, len(names) - 0.4)
     return figure
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes <name>.png and <name>.pdf; the same figure gives the same bytes."""
-    written = []
-    for kind, metadata in (
-        ("png", {"Software": None}),
-        ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
-    ):
-        buffer = BytesIO()
-        with mpl.rc_context(RC):
-            figure.savefig(buffer, format=kind, metadata=metadata)
-        write_bytes(folder / f"{name}.{kind}", buffer.getvalue(), durable=False)
-        written.append(folder / f"{name}.{kind}")
-    return written
+def pass_at_k(results: Results) -> Figure:
+    """pass@k of every row against k; line: mean over training seeds, band: their range."""
+    look, columns, ks = row_looks(results), facets(results), _ks(results)
+    inches = max(1.8, *(panel_inches(facet.names.values()) for facet in columns))
+    with mpl.rc_context(RC):
+        figure, (panels,) = grid([inches], len(columns))
+        for axes, facet in zip(panels, columns, strict=True):
+            bands = {label: _over_k(results, label, ks) for label in facet.names if results.evaluated(label)}
+            axes.set_xscale("log", base=2)
+            _draw(axes, bands, {}, facet, look, inches)
+            for label, curve in bands.items():
+                axes.plot(
+                    curve.step_S, curve.mean_S, look[label].marker, color=look[label].colour, markersize=3
+                )
+            axes.set_xlim(ks[0] * 0.9, ks[-1])
+            axes.set_xticks(ks, [str(k) for k in ks], fontsize=6.5)
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_title(f"pass@k (%){f', {facet.base}' if facet.base else ''}", loc="left")
+            axes.set_xlabel("k")
+    return figure
 
 
-def band(curves: pd.DataFrame, column: str) -> Band | None:
-    """Mean, least and greatest over the runs of one row, in percent.
-
-    Each run is smoothed by a trailing mean first. Steps that some run has not recorded are left out, so
-    that a mean is always over the same runs.
-    """
-    wide = curves.pivot_table(index="step", columns="run_id", values=column).sort_index()
-    wide = wide[wide.notna().all(axis=1)]
-    if wide.empty:
-        return None
-    smooth = 100 * wide.rolling(max(1, len(wide) // POINTS_TO_SMOOTH), min_periods=1).mean()
-    values = smooth.to_numpy(dtype=float)
-    return Band(smooth.index.to_numpy(dtype=float), values.mean(1), values.min(1), values.max(1))
+def _ks(results: Results) -> list[int]:
+    """The k of every pass@k that was asked for; pass@1 is avg@n by another name."""
+    names = next(iter(results.evaluations.values())).scores.metrics
+    return sorted({1} | {int(name.partition("@")[2]) for name in names if name.startswith("pass@")})
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions near the wanted ones, at least `gap` apart, within [low, high] where there is room."""
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    placed = [min(max(wanted[i], low), high) for i in order]
-    for i in range(1, len(placed)):
-        placed[i] = max(placed[i], placed[i - 1] + gap)
-    for i in range(len(placed) - 1, -1, -1):
-        ceiling = high if i == len(placed) - 1 else placed[i + 1] - gap
-        placed[i] = min(placed[i], ceiling)
-    back = dict(zip(order, placed, strict=True))
-    return [back[i] for i in range(len(wanted))]
+def _over_k(results: Results, label: str, ks: list[int]) -> Band:
+    done = results.evaluated(label)
+    values = 100 * np.array([[run.question_scores(f"pass@{k}").mean() for run in done] for k in ks])
+    return Band(np.array(ks, dtype=float), values.mean(1), values.min(1), values.max(1))
 
 
-def _looks(results: Results) -> dict[str, Look]:
-    return looks((label, results.method(label)) for label in results.labels)
-
-
-def _axes(rows: int, height: float) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(COLUMN_INCHES, height), layout="constrained")
-    return figure, list(figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
-
-
-def _of_rollouts(curves: pd.DataFrame) -> set[str]:
-    """Labels whose runs made rollouts, so that their steps are rollout steps."""
-    return set(curves.loc[curves["reward"].notna(), "label"])
-
-
-def _bands(curves: pd.DataFrame, look: Mapping[str, Look], column: str) -> dict[str, Band]:
-    shown = [label for label in look if label in _of_rollouts(curves)]
+def _bands(curves: pd.DataFrame, facet: Facet, column: str) -> dict[str, Band]:
+    made = of_rollouts(curves)
+    shown = [label for label in facet.names if label in made]
     found = {label: band(curves[curves["label"] == label], column) for label in shown}
     return {label: curve for label, curve in found.items() if curve is not None}
 
 
-def _levels(curves: pd.DataFrame, look: Mapping[str, Look]) -> dict[str, float]:
-    """Mean over runs of the last validation accuracy, in percent, of the labels that made no rollouts."""
-    measured = curves[curves["validation/accuracy"].notna() & ~curves["label"].isin(_of_rollouts(curves))]
+def _levels(curves: pd.DataFrame, facet: Facet) -> dict[str, float]:
+    """Mean over runs of the last validation accuracy, in percent, of the rows that made no rollouts."""
+    measured = curves[curves["validation/accuracy"].notna() & ~curves["label"].isin(of_rollouts(curves))]
     last = measured.groupby(["label", "run_id"])["validation/accuracy"].last().groupby("label").mean()
-    return {label: 100 * float(last[label]) for label in look if label in last.index}
+    return {label: 100 * float(last[label]) for label in facet.names if label in last.index}
 
 
-def _draw_bands(
-    axes: Axes, bands: Mapping[str, Band], look: Mapping[str, Look], levels: Mapping[str, float] | None = None
+def _draw(
+    axes: Axes,
+    bands: Mapping[str, Band],
+    levels: Mapping[str, float],
+    facet: Facet,
+    look: Mapping[str, Look],
+    inches: float,
 ) -> None:
-    for label, curve in bands.items():
-        axes.set_xlim(0, max(axes.get_xlim()[1], curve.step_S[-1]))
-        axes.fill_between(
-            curve.step_S, curve.low_S, curve.high_S, color=look[label].colour, alpha=0.18, linewidth=0
-        )
-        axes.plot(curve.step_S, curve.mean_S, color=look[label].colour, linestyle=look[label].line)
-    for label, level in (levels or {}).items():
+    """Curves and levels in percent, on an axis from 0 to 100."""
+    draw_bands(axes, bands, look)
+    for label, level in levels.items():
         axes.axhline(level, color=look[label].colour, linestyle=look[label].line, linewidth=1)
     axes.set_ylim(-3, 103)
     axes.set_yticks(range(0, 101, 25))
-    ends = {label: float(curve.mean_S[-1]) for label, curve in bands.items()} | dict(levels or {})
-    _label_ends(axes, ends, look)
+    ends = {label: float(curve.mean_S[-1]) for label, curve in bands.items()} | dict(levels)
+    label_ends(axes, ends, facet.names, look, inches)
 
 
-def _label_ends(axes: Axes, ends: Mapping[str, float], look: Mapping[str, Look]) -> None:
-    """Names beside the right ends of the lines, moved apart where they would overlap."""
-    low, high = axes.get_ylim()
-    placed = spread(list(ends.values()), LABEL_GAP * (high - low), low, high)
-    for (label, end), height in zip(ends.items(), placed, strict=True):
-        axes.annotate(
-            label,
-            xy=(1.0, end),
-            xytext=(1.03, height),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords=axes.get_yaxis_transform(),
-            color=darker(look[label].colour),
-            va="center",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": look[label].colour,
-                "linewidth": 0.5,
-                "shrinkA": 0,
-                "shrinkB": 0,
-            },
-        )
+def _draw_scores(axes: Axes, results: Results, facet: Facet, names: Sequence[str]) -> None:
+    look = row_looks(results)
+    for label, name in facet.names.items():
+        if results.evaluated(label):
+            _draw_score(axes, results, label, names.index(name), look[label])
+    axes.grid(axis="y", visible=False)
+    axes.set_xlim(0, 100)
+    axes.set_xticks(range(0, 101, 20))
 
 
 def _draw_score(axes: Axes, results: Results, label: str, height: int, look: Look) -> None:

@@ -6,57 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.comparisons import FEWEST_SEEDS, SIGNIFICANCE, Comparison, family, points
-from analysis.layout import NOTHING, Column, Entry, Row, Table
-from analysis.published import LABEL, PAPER, RE_EVALUATION, average
+from analysis.claims import Claim, claims_for
+from analysis.comparisons import FEWEST_SEEDS, SIGNIFICANCE, Comparison, family, p_text, points
+from analysis.layout import Column, Entry, Row, Table
+from analysis.published import Source
 from analysis.results import Results
 from analysis.style import NAMES
 
 Verdict = Literal["appears", "reversed", "undecided", "not tested"]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A published ordering of two methods."""
-
-    higher: str
-    lower: str
-    source: str
-
-    @property
-    def gap(self) -> float:
-        """Published difference in points.
-
-        Raises:
-            ValueError: the source gives no average for one of the two.
-        """
-        higher, lower = average(self.higher, self.source), average(self.lower, self.source)
-        if higher is None or lower is None:
-            raise ValueError(f"{self.source} has no average for {self.higher} or {self.lower}")
-        return higher - lower
-
-    @property
-    def text(self) -> str:
-        """Prefix-RFT > SFT."""
-        return f"{NAMES[self.higher]} > {NAMES[self.lower]}"
-
-
-CLAIMS = (
-    Claim("prefix_rft", "sft", PAPER),
-    Claim("prefix_rft", "rft", PAPER),
-    Claim("prefix_rft", "sft_rft", PAPER),
-    Claim("sft_rft", "sft", PAPER),
-    Claim("sft_rft", "rft", PAPER),
-    Claim("rft", "sft", PAPER),
-    Claim("prefix_rft", "base", PAPER),
-    Claim("sft_rft", "base", PAPER),
-    Claim("rft", "base", PAPER),
-    Claim("sft", "base", PAPER),
-    Claim("sft_rft", "prefix_rft", RE_EVALUATION),
-    Claim("sft_rft", "sft", RE_EVALUATION),
-    Claim("sft", "prefix_rft", RE_EVALUATION),
-)
-"""The orderings of the paper's own table, then those of the re-evaluation with corrected baselines."""
+ABOUT = 0.03
+"""Rows whose difference surely lies within this share are about as good as each other."""
+_ABSENT = " is not among the rows"
 
 
 @dataclass(frozen=True)
@@ -69,65 +29,75 @@ class Finding:
     """Higher against lower; None where it was not tested."""
     reason: str = ""
     """Why it was not tested."""
+    metric: str = ""
+    """What it was judged on."""
 
 
 def findings(results: Results) -> tuple[Finding, ...]:
-    """Judges every claim on the first metric by the paired test, Holm-corrected over the distinct pairs."""
+    """Judges every claim on this sweep by the paired test, Holm-corrected over the distinct pairs of a metric.
+
+    Where the sweep repeats its rows on several base models, a claim is judged over all of them.
+    """
     if not results.metrics:
         return ()
-    rows = {claim: _rows(results, claim) for claim in CLAIMS}
-    pairs = {_sorted(found) for found in rows.values() if isinstance(found, tuple)}
-    tests = family(results, sorted(pairs), results.metrics[0])
-    return tuple(_judge(claim, found, tests) for claim, found in rows.items())
+    claims = claims_for(results.sweep, results.variants)
+    rows = {claim: _rows(results, claim) for claim in claims}
+    pairs: dict[str, set[tuple[str, str]]] = {}
+    for claim, found in rows.items():
+        if isinstance(found, tuple):
+            pairs.setdefault(_metric(results, claim), set()).add(_sorted(found))
+    tests = {metric: family(results, sorted(of), metric) for metric, of in pairs.items()}
+    return tuple(
+        _judge(claim, found, tests.get(_metric(results, claim), {}), _metric(results, claim))
+        for claim, found in rows.items()
+    )
 
 
 def findings_table(found: Sequence[Finding], metric: str) -> Table:
-    """One line a claim: what was published, what these runs say."""
+    """One line a claim that was tested: what was published, what these runs say; the others in the notes."""
     columns = (
         Column("claim", "Ordering", numeric=False),
-        Column("source", "Published in", numeric=False),
-        Column("published_gap", "Published gap"),
+        Column("published_gap", "Published"),
         Column("here", "Here"),
         Column("interval", "95% interval"),
-        Column("p_holm", "p (Holm)", digits=3),
+        Column("p_holm", "p (Holm)"),
         Column("verdict", "Verdict", numeric=False),
     )
-    note = (
-        f"Here: difference of {metric} in points, by paired bootstrap over questions and training seeds; "
-        f"appears or reversed: p < {SIGNIFICANCE} after Holm's correction over all pairs, at least "
-        f"{FEWEST_SEEDS} training seeds. Published gaps are in points of another measure ({LABEL})."
-    )
-    return Table("", columns, tuple(Row(_entries(finding)) for finding in found), (note,))
+    marks = _marks(found)
+    tested = [finding for finding in found if finding.comparison]
+    rows = tuple(Row(_entries(finding, marks[finding.claim.source], metric)) for finding in tested)
+    return Table("", columns, rows, (*_legend(found, metric, marks), *_untested(found)))
 
 
 def summary_text(found: Sequence[Finding], metric: str) -> str:
-    """The verdicts in plain sentences, a paragraph a source."""
-    return "\n\n".join(
-        _paragraph(source, [finding for finding in found if finding.claim.source == source], metric)
-        for source in dict.fromkeys(finding.claim.source for finding in found)
-    )
+    """The verdicts counted, a sentence a source; what did not come out as published is named."""
+    sentences = [
+        _sentence(source, [finding for finding in found if finding.claim.source == source])
+        for source in sources(found)
+    ]
+    return " ".join([f"Published orderings on {metric}.", *sentences])
+
+
+def sources(found: Iterable[Finding]) -> tuple[Source, ...]:
+    """Where the claims were published, each once."""
+    return tuple(dict.fromkeys(finding.claim.source for finding in found))
+
+
+def _metric(results: Results, claim: Claim) -> str:
+    return results.metrics[-1 if claim.samples == "many" else 0]
 
 
 def _rows(results: Results, claim: Claim) -> tuple[str, str] | str:
     """The rows of higher and lower, or why they cannot be tested."""
-    higher, lower = _row_of(results, claim.higher), _row_of(results, claim.lower)
-    problems = [found.problem for found in (higher, lower) if found.problem]
-    return "; ".join(problems) if problems else (higher.label, lower.label)
+    names = [NAMES.get(row, row) for row in (claim.higher, claim.lower)]
+    problems = [problem for name in names if (problem := _problem(results, name))]
+    return "; ".join(problems) if problems else (names[0], names[1])
 
 
-@dataclass(frozen=True)
-class _RowOf:
-    label: str
-    problem: str = ""
-
-
-def _row_of(results: Results, method: str) -> _RowOf:
-    labels = [label for label in results.labels if results.method(label) == method]
-    if not labels:
-        return _RowOf("", f"{NAMES[method]} is not among the runs")
-    if len(labels) > 1:
-        return _RowOf("", f"{NAMES[method]} stands in {len(labels)} rows ({', '.join(labels)})")
-    return _RowOf(labels[0], "" if results.evaluated(labels[0]) else f"{NAMES[method]} has no scores")
+def _problem(results: Results, variant: str) -> str:
+    if variant not in results.variants:
+        return f"{variant}{_ABSENT}"
+    return "" if results.members(variant) else f"{variant} has no scores"
 
 
 def _sorted(pair: tuple[str, str]) -> tuple[str, str]:
@@ -137,60 +107,90 @@ def _sorted(pair: tuple[str, str]) -> tuple[str, str]:
 Tests = Mapping[tuple[str, str], Comparison]
 
 
-def _judge(claim: Claim, rows: tuple[str, str] | str, tests: Tests) -> Finding:
+def _judge(claim: Claim, rows: tuple[str, str] | str, tests: Tests, metric: str) -> Finding:
     if isinstance(rows, str):
         return Finding(claim, "not tested", None, rows)
     test = tests.get(_sorted(rows))
     if test is None:
         return Finding(claim, "not tested", None, f"{rows[0]} and {rows[1]} share no training seed")
     seen = test if test.first == rows[0] else test.flipped()
+    verdict = _better(seen) if claim.relation == ">" else _as_good(seen)
+    return Finding(claim, verdict, seen, metric=metric)
+
+
+def _better(seen: Comparison) -> Verdict:
     if not seen.decided:
-        return Finding(claim, "undecided", seen)
-    return Finding(claim, "appears" if seen.difference.value > 0 else "reversed", seen)
+        return "undecided"
+    return "appears" if seen.difference.value > 0 else "reversed"
 
 
-def _entries(finding: Finding) -> tuple[Entry, ...]:
-    begin = (Entry(finding.claim.text), Entry(finding.claim.source), Entry(f"{finding.claim.gap:+.1f}"))
-    test = finding.comparison
-    if test is None:
-        return (*begin, *[NOTHING] * 3, Entry(f"{finding.verdict}: {finding.reason}"))
+def _as_good(seen: Comparison) -> Verdict:
+    """About as good: the whole interval lies within the margin; not so: the whole of it lies below."""
+    low, high = seen.difference.ci95
+    if seen.difference.seeds < FEWEST_SEEDS:
+        return "undecided"
+    if low > -ABOUT and high < ABOUT:
+        return "appears"
+    return "reversed" if high < -ABOUT and seen.decided else "undecided"
+
+
+def _marks(found: Sequence[Finding]) -> dict[Source, str]:
+    return {source: f"[{chr(ord('a') + i)}]" for i, source in enumerate(sources(found))}
+
+
+def _entries(finding: Finding, mark: str, metric: str) -> tuple[Entry, ...]:
+    test, gap = finding.comparison, finding.claim.gap
+    assert test is not None
     low, high = (points(end) for end in test.difference.ci95)
-    return (
-        *begin,
-        Entry(points(test.difference.value)),
-        Entry(f"{low} to {high}"),
-        Entry(test.p_holm),
-        Entry(finding.verdict),
+    on = "" if finding.metric == metric else f" ({finding.metric})"
+    texts = (
+        finding.claim.text + on,
+        f"{'-' if gap is None else f'{gap:+.1f}'} {mark}",
+        points(test.difference.value),
+        f"{low} to {high}",
+        p_text(test.p_holm).removeprefix("p ").removeprefix("= "),
+        finding.verdict if test.agreed else f"{finding.verdict}: base models disagree",
     )
+    return tuple(map(Entry, texts))
 
 
-def _paragraph(source: str, found: Sequence[Finding], metric: str) -> str:
-    tested = sum(finding.verdict != "not tested" for finding in found)
-    how_many = f"all {len(found)}" if tested == len(found) else f"{tested} of {len(found)}"
-    return " ".join(
-        [f"Orderings published in {source}, {how_many} tested here on {metric}.", *_sentences(found)]
-    )
+def _legend(found: Sequence[Finding], metric: str, marks: Mapping[Source, str]) -> Iterable[str]:
+    if any(finding.comparison for finding in found):
+        about = any(finding.claim.relation == "≈" for finding in found)
+        yield (
+            f"Here: difference of {metric} in points by paired bootstrap over questions and training seeds; "
+            f"appears or reversed: p < {SIGNIFICANCE} after Holm's correction over all pairs, at least "
+            f"{FEWEST_SEEDS} seeds."
+            + (f" ≈ appears: interval within ±{100 * ABOUT:g} points." if about else "")
+        )
+    shown = dict.fromkeys(finding.claim.source for finding in found if finding.comparison)
+    if shown:
+        listed = "; ".join(f"{marks[source]} {source.name} ({source.measure})" for source in shown)
+        yield f"Published differences, in points of another measure: {listed}."
 
 
-_LEADS: Mapping[Verdict, str] = {
-    "appears": "Appear",
-    "reversed": "The other way round",
-    "undecided": "Undecided, no difference shown either way",
-    "not tested": "Not tested",
-}
+def _untested(found: Sequence[Finding]) -> Iterable[str]:
+    reasons = [finding.reason for finding in found if finding.comparison is None]
+    if reasons:
+        whys = dict.fromkeys(why for reason in reasons for why in reason.split("; "))
+        absent = [why.removesuffix(_ABSENT) for why in whys if why.endswith(_ABSENT)]
+        others = [why for why in whys if not why.endswith(_ABSENT)]
+        lacking = [f"no row {', '.join(absent)}"] if absent else []
+        yield f"Not tested: {len(reasons)} published orderings ({'; '.join([*lacking, *others])})."
 
 
-def _sentences(found: Sequence[Finding]) -> Iterable[str]:
-    for verdict, lead in _LEADS.items():
-        parts = [_clause(finding) for finding in found if finding.verdict == verdict]
-        if parts:
-            yield f"{lead}: {'; '.join(parts)}."
+def _sentence(source: Source, found: Sequence[Finding]) -> str:
+    tested = [finding for finding in found if finding.comparison]
+    counts = [
+        _count(verdict, [finding.claim.text for finding in tested if finding.verdict == verdict])
+        for verdict in ("appears", "reversed", "undecided")
+    ]
+    shown = "; ".join(count for count in counts if count)
+    return f"{source.name}: {len(tested)} of {len(found)} tested{f'; {shown}' if shown else ''}."
 
 
-def _clause(finding: Finding) -> str:
-    test = finding.comparison
-    if test is None:
-        return f"{finding.claim.text} ({finding.reason})"
-    if finding.verdict == "undecided":
-        return f"{finding.claim.text} ({test.describe()})"
-    return f"{finding.claim.text} ({points(test.difference.value)} points)"
+def _count(verdict: Verdict, texts: Sequence[str]) -> str:
+    if not texts:
+        return ""
+    counted = f"{len(texts)} {'appear' if verdict == 'appears' and len(texts) > 1 else verdict}"
+    return counted if verdict == "appears" else f"{counted} ({', '.join(texts)})"

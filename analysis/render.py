@@ -39,6 +39,7 @@ def entry_text(entry: Entry, column: Column) -> str:
     if isinstance(entry.value, str):
         return entry.value
     shown = f"{column.scale * entry.value:.{column.digits}f}"
+    shown = shown.removeprefix("-") if float(shown) == 0 else shown
     if entry.half_width is not None:
         shown += f" ± {column.scale * entry.half_width:.{column.digits}f}"
     return shown + entry.mark
@@ -96,19 +97,20 @@ def _aligned(text: str, width: int, column: Column) -> str:
 
 def markdown(table: Table) -> str:
     """A GitHub table, then the notes as paragraphs; no title."""
-    header = "| " + " | ".join(_markdown(column.title) for column in table.columns) + " |"
+    header = "| " + " | ".join(markdown_text(column.title) for column in table.columns) + " |"
     rule = "|" + "|".join("---:" if column.numeric else ":---" for column in table.columns) + "|"
     lines = [
         "| "
-        + " | ".join(_starred(entry, column, "**", _markdown) for entry, column in _cells(table, row))
+        + " | ".join(_starred(entry, column, "**", markdown_text) for entry, column in _cells(table, row))
         + " |"
         for row in table.rows
     ]
-    notes = "".join(f"\n{_markdown(note)}\n" for note in table.notes)
+    notes = "".join(f"\n{markdown_text(note)}\n" for note in table.notes)
     return "\n".join([header, rule, *lines]) + "\n" + notes
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Plain text as one line of Markdown, safe in a table."""
     for character in "\\|*_<":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())

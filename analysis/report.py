@@ -11,12 +11,11 @@ import pandas as pd
 from analysis import render
 from analysis.cells import Cell
 from analysis.design import design_note
-from analysis.layout import NOTHING, Column, Entry, Row, Table
+from analysis.layout import Column, Entry, Row, Table
 from analysis.orderings import findings, findings_table, summary_text
-from analysis.published import LABEL, PAPER, PUBLISHED, RE_EVALUATION, average
+from analysis.over_bases import pooled_table
+from analysis.published_table import published_table
 from analysis.results import Results, load_results
-from analysis.style import NAMES
-from analysis.summary import of_metric
 from analysis.tables import main_table
 from prefix_rft.runs.atomic import write_text
 from prefix_rft.runs.store import Store
@@ -55,64 +54,74 @@ def write_report(
     )
 
 
-def write_results(results: Results, folder: Path, *, date: str, title: str = "Results") -> list[Path]:
-    """As `write_report`, of results that are loaded already."""
+def write_results(
+    results: Results,
+    folder: Path,
+    *,
+    date: str,
+    title: str = "Results",
+    reproduces: str = "",
+    note: str = "",
+) -> list[Path]:
+    """As `write_report`, of results that are loaded already.
+
+    Args:
+        results: what the page is about.
+        folder: made where it is missing; files of an earlier report in it are replaced.
+        date: shown on the page.
+        title: heading of the page.
+        reproduces: the table or figure, and of which paper.
+        note: a paragraph of the caller's below the heading.
+    """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    figures = _write_figures(results, folder / "figures")
-    table = main_table(results)
+    drawn, figures = _write_figures(results, folder / "figures")
+    table, pooled = main_table(results), pooled_table(results)
+    head = [f"# {title}", f"{date}. {_counts(results)}", *_paragraphs(reproduces, note)]
     texts = {
-        "report.md": page(results, table, title=title, date=date, figures=figures),
-        "table.md": render.markdown(table),
-        "table.csv": render.comma_separated(table),
-        "table.tex": render.latex(table),
+        "report.md": page(results, table, pooled, head=head, captions=drawn),
+        **_dressed("table", table),
+        **(_dressed("over_base_models", pooled) if pooled else {}),
         "scores.csv": _csv(results.scores),
         "curves.csv": _csv(results.frames.curves),
     }
     for name, text in texts.items():
-        write_text(folder / name, text)
+        write_text(folder / name, text, durable=False)
     return [*(folder / name for name in texts), *figures]
 
 
-def page(results: Results, table: Table, *, title: str, date: str, figures: Sequence[Path] = ()) -> str:
-    """The report as Markdown; links to the PNG files among `figures` as figures/<name>."""
-    note = design_note(results)
+def page(
+    results: Results,
+    table: Table,
+    pooled: Table | None = None,
+    *,
+    head: Sequence[str],
+    captions: Mapping[str, str] | None = None,
+) -> str:
+    """The report as Markdown.
+
+    Args:
+        results: what it is about.
+        table: its main table.
+        pooled: its table over several base models.
+        head: heading and first paragraphs.
+        captions: by name of the figures to link to, figures/<name>.png.
+    """
+    note, published = design_note(results), published_table(results)
     parts = [
-        f"# {title}",
-        f"{date}. {_counts(results)}",
+        *head,
         "## Scores",
         render.markdown(table),
+        *(["## Over the base models", render.markdown(pooled)] if pooled else []),
         *([note] if note else []),
         *_orderings(results),
-        "## Beside the published numbers",
-        render.markdown(published_table(results)),
-        *_figure_parts(figures),
+        *(["## Beside the published numbers", render.markdown(published)] if published else []),
+        *_figure_parts(captions or {}),
         "## Runs",
         render.markdown(runs_table(results)),
         "## Provenance",
         provenance_text(results),
     ]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
-
-
-def published_table(results: Results) -> Table:
-    """The methods' first score here beside their published averages."""
-    columns = (
-        Column("method", "Method", numeric=False),
-        Column("here", f"Here, {results.metrics[0]} (%)" if results.metrics else "Here", scale=100),
-        Column("paper", PAPER),
-        Column("re_evaluation", RE_EVALUATION),
-    )
-    rows = tuple(Row(_published_entries(results, method)) for method in NAMES)
-    notes = (
-        f"Right of our column: {LABEL}. Another model, data and benchmarks: compare the order of a column "
-        "with that of another, never the level.",
-        *(
-            f"{NAMES[row.method]} in {row.source}: {row.average} is {row.note}."
-            for row in PUBLISHED
-            if row.note
-        ),
-    )
-    return Table("", columns, rows, notes)
 
 
 def runs_table(results: Results) -> Table:
@@ -141,20 +150,40 @@ def provenance_text(results: Results) -> str:
     return f"Code: {listed}."
 
 
-def _write_figures(results: Results, folder: Path) -> list[Path]:
-    """No figure without data; matplotlib takes a second to load, which the page alone does not need."""
-    if not results.evaluations:
-        return []
-    from analysis import figures
+def _dressed(name: str, table: Table) -> dict[str, str]:
+    return {
+        f"{name}.md": render.markdown(table),
+        f"{name}.csv": render.comma_separated(table),
+        f"{name}.tex": render.latex(table),
+    }
 
-    curves = figures.save(figures.learning_curves(results), folder, CURVES)
-    return [*curves, *figures.save(figures.final_scores(results), folder, SCORES)]
+
+def _write_figures(results: Results, folder: Path) -> tuple[dict[str, str], list[Path]]:
+    """Captions by name, and the files; figures of an earlier report that are no longer drawn are removed.
+
+    matplotlib takes a second to load, which a page without figures does not need.
+    """
+    captions, files = {}, []
+    if results.evaluations:
+        from analysis.drawing import save
+        from analysis.figures import pictures
+
+        for picture in pictures(results):
+            captions[picture.name] = picture.caption
+            files += save(picture.figure, folder, picture.name)
+    for stale in {*folder.glob("*.png"), *folder.glob("*.pdf")} - set(files):
+        stale.unlink()
+    return captions, files
+
+
+def _paragraphs(reproduces: str, note: str) -> list[str]:
+    return [*([f"Reproduces: {reproduces}."] if reproduces else []), *([note] if note else [])]
 
 
 def _counts(results: Results) -> str:
     done = len(results.evaluations)
     questions = next((len(evaluation.questions) for evaluation in results.evaluations.values()), 0)
-    runs = f"{done} of {len(results.cells)} runs evaluated on the {results.split} split"
+    runs = f"{done} of {len(results.runs)} runs evaluated on the {results.split} split"
     return f"{runs}, {questions} questions each." if done else f"{runs}."
 
 
@@ -167,31 +196,9 @@ def _orderings(results: Results) -> list[str]:
     return ["## Which published orderings appear", summary_text(found, metric), table]
 
 
-CURVES, SCORES = "learning_curves", "scores"
-_CAPTIONS = {
-    CURVES: (
-        "Mean over training seeds; the band spans the least and the greatest seed. Curves are trailing "
-        "means over a twentieth of their points. A level line is the last validation accuracy of a row that "
-        "trains without rollouts."
-    ),
-    SCORES: (
-        "Mean over training seeds with its 95% t-interval over seeds (†: a single run, over questions); "
-        "band: interval, stroke: mean, dots: single seeds."
-    ),
-}
-
-
-def _figure_parts(figures: Sequence[Path]) -> list[str]:
-    shown = [path for path in figures if path.suffix == ".png"]
-    links = [f"![{path.stem}](figures/{path.name})\n\n{_CAPTIONS[path.stem]}" for path in shown]
-    return ["## Figures", *links] if shown else []
-
-
-def _published_entries(results: Results, method: str) -> tuple[Entry, ...]:
-    done = [label for label in results.labels if results.method(label) == method and results.evaluated(label)]
-    here = of_metric(results.evaluated(done[0]), results.metrics[0]).mean if len(done) == 1 else None
-    published = (Entry(average(method, source), reason=NOTHING.reason) for source in (PAPER, RE_EVALUATION))
-    return (Entry(NAMES[method]), Entry(here, reason=NOTHING.reason), *published)
+def _figure_parts(captions: Mapping[str, str]) -> list[str]:
+    links = [f"![{name}](figures/{name}.png)\n\n{caption}" for name, caption in captions.items()]
+    return ["## Figures", *links] if links else []
 
 
 def _run_entries(results: Results, cell: Cell) -> tuple[Entry, ...]:

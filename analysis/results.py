@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis.cells import NOT_STARTED, Cell, cell_of, open_run, standing
-from analysis.evaluations import Evaluation, Floats, find_evaluations, read_evaluation, score_rows
+from analysis.cells import Cell, cell_of
+from analysis.evaluations import Evaluation, Floats
+from analysis.frames import Frames, frames_of
+from analysis.reading import read_run
+from analysis.rows import Place, places
 from eval.protocol import ProtocolError, line, same_protocol
-from prefix_rft.errors import PrefixRftError, RunError
-from prefix_rft.runs.atomic import read_json
-from prefix_rft.runs.jsonl import Record
-from prefix_rft.runs.provenance import PROVENANCE_FILE
-from prefix_rft.runs.store import RunDir, Store
+from prefix_rft.errors import RunError
+from prefix_rft.runs.store import Store
 from prefix_rft.settings import RunConfig
-
-PLACE = ["label", "method", "seed", "run_id"]
-"""Columns that say where a row of any frame belongs."""
-
-
-@dataclass(frozen=True)
-class Frames:
-    """What runs left on disk; `PLACE` columns first."""
-
-    runs: pd.DataFrame
-    """One row a cell: standing."""
-    curves: pd.DataFrame
-    """One row a line of metrics.jsonl."""
-    scores: pd.DataFrame
-    """One row a run, split, protocol and metric: value, se_questions, se_samples, low, high."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +34,12 @@ class Results:
     frames: Frames
     configs: Mapping[str, RunConfig]
     provenance: Mapping[str, Mapping[str, Any]]
+    seconds: Mapping[str, float]
+    """At work on each run, by run id."""
+    places: Mapping[str, Place]
+    """Of every row: what it compares, and its base model in words; empty where all stand on one."""
+    sweep: str = ""
+    """Name of the sweep; empty for a choice of runs of one's own."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -71,12 +62,43 @@ class Results:
 
     def question_scores(self, label: str, metric: str) -> dict[int | None, Floats]:
         """[Q] scores of every question, by training seed."""
-        return {done.seed: done.question_scores(metric) for done in self.evaluated(label)}
+        return {
+            cell.seed: self.evaluations[cell.run_id].question_scores(metric)
+            for cell in self.of_label(label)
+            if cell.run_id in self.evaluations
+        }
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """Base models on which the comparison is repeated, in words; one empty name where there is one."""
+        return tuple(dict.fromkeys(base for _, base in self.places.values()))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What is compared: the rows, where there is one base model."""
+        return tuple(dict.fromkeys(variant for variant, _ in self.places.values()))
+
+    def members(self, name: str) -> dict[str, str]:
+        """The evaluated rows of a variant, by base model; of a row, itself."""
+        return {
+            base: label
+            for label, (variant, base) in self.places.items()
+            if name in (label, variant) and self.evaluated(label)
+        }
+
+    def method_of(self, variant: str) -> str:
+        """The method of a variant."""
+        return next(self.method(label) for label, (name, _) in self.places.items() if name == variant)
 
     def reason(self, cell: Cell) -> str:
         """Why a cell has no scores."""
         stands = self.standing[cell.run_id]
         return f"not evaluated on {self.split}" if stands == "done" else stands
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Ids of the distinct runs; one run can stand in several rows."""
+        return tuple(dict.fromkeys(cell.run_id for cell in self.cells))
 
     @property
     def _any(self) -> Evaluation | None:
@@ -103,7 +125,12 @@ class Results:
 
 
 def load_results(
-    store: Store, cells: Sequence[Cell], *, split: str = "test", folder: str | None = None
+    store: Store,
+    cells: Sequence[Cell],
+    *,
+    split: str = "test",
+    folder: str | None = None,
+    sweep: str = "",
 ) -> Results:
     """Everything that a table of these cells needs; a damaged run is one without scores.
 
@@ -112,6 +139,7 @@ def load_results(
         cells: the caller's choice; the order of labels is the order of rows.
         split: which split's evaluations.
         folder: protocol folder below eval/<split>/; None takes the one that all runs share.
+        sweep: name of the sweep whose cells they are.
 
     Raises:
         ProtocolError: the runs were evaluated under different protocols; names the fields.
@@ -119,19 +147,23 @@ def load_results(
     """
     cells = tuple(dict.fromkeys(cells))
     _refuse_doubles(cells)
-    read = {cell.run_id: _read(store, cell, split) for cell in cells}
+    read = {cell.run_id: read_run(store, cell.run_id, split, folder) for cell in cells}
     chosen = _common_folder([run.evaluations for run in read.values()], folder)
     evaluations = {name: run.evaluations[chosen] for name, run in read.items() if chosen in run.evaluations}
     _refuse_mixed(list(evaluations.values()))
+    configs = {name: run.config for name, run in read.items() if run.config}
     return Results(
         cells=cells,
         split=split,
         standing={name: run.standing for name, run in read.items()},
         damage={name: run.damage for name, run in read.items() if run.damage},
         evaluations=evaluations,
-        frames=_frames(cells, read),
-        configs={name: run.config for name, run in read.items() if run.config},
+        frames=frames_of(cells, read),
+        configs=configs,
         provenance={name: run.provenance for name, run in read.items()},
+        seconds={name: run.seconds for name, run in read.items()},
+        places=_places(cells, configs),
+        sweep=sweep,
     )
 
 
@@ -142,52 +174,12 @@ def frames(store: Store, cells: Sequence[Cell] | None = None) -> Frames:
         RunError, SettingsError: no cells are given, and a run's identity or configuration cannot be read.
     """
     chosen = [cell_of(run) for run in store.runs()] if cells is None else list(cells)
-    return _frames(chosen, {cell.run_id: _read(store, cell) for cell in chosen})
+    return frames_of(chosen, {cell.run_id: read_run(store, cell.run_id) for cell in chosen})
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What was read of one run; nothing but the reason where some of it cannot be read."""
-
-    standing: str
-    damage: str = ""
-    config: RunConfig | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Sequence[Record] = ()
-    scores: Sequence[Record] = ()
-    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
-    """Of one split, by protocol folder."""
-
-
-def _read(store: Store, cell: Cell, split: str | None = None) -> _Run:
-    run = open_run(store, cell.run_id)
-    if run is None:
-        return _Run(NOT_STARTED)
-    try:
-        folders = find_evaluations(run, split) if split else {}
-        return _Run(
-            standing=standing(run.state()),
-            config=run.config(),
-            provenance=_provenance(run),
-            metrics=run.metrics(),
-            scores=list(score_rows(run)),
-            evaluations={name: read_evaluation(cell.seed, path) for name, path in folders.items()},
-        )
-    except PrefixRftError as error:
-        return _Run(f"unreadable: {type(error).__name__}", damage=str(error))
-
-
-def _frames(cells: Sequence[Cell], read: Mapping[str, _Run]) -> Frames:
-    runs = [_place(cell) | {"standing": read[cell.run_id].standing} for cell in cells]
-    curves = [_place(cell) | row for cell in cells for row in read[cell.run_id].metrics]
-    scores = [_place(cell) | row for cell in cells for row in read[cell.run_id].scores]
-    return Frames(
-        runs=_frame(runs, ["standing"]),
-        curves=_frame(curves, ["step", "kind", "reward", "validation/accuracy"]),
-        scores=_frame(
-            scores, ["split", "protocol", "metric", "value", "se_questions", "se_samples", "low", "high"]
-        ),
-    )
+def _places(cells: Sequence[Cell], configs: Mapping[str, RunConfig]) -> dict[str, Place]:
+    of_label = {cell.label: configs[cell.run_id] for cell in reversed(cells) if cell.run_id in configs}
+    return places({cell.label: cell.method for cell in cells}, of_label)
 
 
 def _refuse_mixed(evaluations: Sequence[Evaluation]) -> None:
@@ -225,18 +217,3 @@ def _common_folder(of_runs: Sequence[Mapping[str, Evaluation]], wanted: str | No
     raise ProtocolError(
         f"the runs were evaluated under {len(names)} protocols: {', '.join(names)}. Name the one wanted."
     )
-
-
-def _place(cell: Cell) -> dict[str, Any]:
-    return {name: getattr(cell, name) for name in PLACE}
-
-
-def _frame(rows: list[dict[str, Any]], expected: Sequence[str]) -> pd.DataFrame:
-    """Rows with the expected columns first, there even if no row has them; seeds stay whole numbers."""
-    others = dict.fromkeys(key for row in rows for key in row if key not in (*PLACE, *expected))
-    return pd.DataFrame(rows, columns=[*PLACE, *expected, *others]).astype({"seed": "Int64"})
-
-
-def _provenance(run: RunDir) -> Mapping[str, Any]:
-    path = run.path / PROVENANCE_FILE
-    return read_json(path) if path.exists() else {}

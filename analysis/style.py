@@ -1,4 +1,4 @@
-"""How methods look: names, fixed colours (Okabe and Ito's, safe for colour-blind readers), lines, sizes."""
+"""How rows look: names, colours that colour-blind readers can tell apart (Okabe and Ito, Tol), lines, sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ Dashes = str | tuple[float, tuple[float, ...]]
 COLUMN_INCHES = 3.35
 """Width of one column of a two-column paper."""
 
-NAMES = {"base": "Base", "sft": "SFT", "rft": "RFT", "sft_rft": "SFT→RFT", "prefix_rft": "Prefix-RFT"}
+NAMES = {
+    "base": "Base",
+    "sft": "SFT",
+    "rft": "RFT",
+    "sft_rft": "SFT→RFT",
+    "rl_sft_loss": "RL + SFT loss",
+    "uft": "UFT",
+    "luffy": "LUFFY",
+    "relift": "ReLIFT",
+    "dr_po": "DR-PO",
+    "prefix_rft": "Prefix-RFT",
+}
 """Display names of the methods, in the order of tables."""
 
 
@@ -25,19 +36,41 @@ class Look:
     marker: str
 
 
+_SHORT_DOTS = (0, (1, 1))
+_LONG = (0, (6, 1.5))
+_LONG_SHORT = (0, (5, 1, 1, 1))
+_LONG_DOTS = (0, (5, 1, 1, 1, 1, 1))
+_WIDE = (0, (3, 3))
+_TWO_DASHES = (0, (4, 1, 4, 2))
+
 _OF_METHOD = {
     "base": Look("#666666", ":", "s"),
     "sft": Look("#CC79A7", "--", "D"),
     "rft": Look("#0072B2", "-.", "^"),
-    "sft_rft": Look("#009E73", (0, (6, 1.5)), "v"),
+    "sft_rft": Look("#009E73", _LONG, "v"),
+    "rl_sft_loss": Look("#E69F00", _LONG_SHORT, "P"),
+    "uft": Look("#56B4E9", _WIDE, "X"),
+    "luffy": Look("#332288", _TWO_DASHES, "<"),
+    "relift": Look("#882255", _LONG_DOTS, ">"),
+    "dr_po": Look("#000000", _SHORT_DOTS, "*"),
     "prefix_rft": Look("#D55E00", "-", "o"),
 }
 _OF_VARIANTS = (
     Look("#56B4E9", "--", "P"),
     Look("#E69F00", "-.", "X"),
-    Look("#000000", (0, (1, 1)), "*"),
-    Look("#CC79A7", (0, (3, 1, 1, 1)), "h"),
+    Look("#000000", _SHORT_DOTS, "*"),
+    Look("#882255", _LONG, "h"),
+    Look("#117733", _LONG_SHORT, "d"),
+    Look("#332288", _WIDE, "<"),
+    Look("#AA4499", _TWO_DASHES, ">"),
+    Look("#999933", _LONG_DOTS, "p"),
+    Look("#0072B2", (0, (8, 2)), "H"),
+    Look("#CC6677", (0, (2, 1)), "8"),
+    Look("#44AA99", (0, (6, 1, 2, 1)), "^"),
+    Look("#666666", (0, (1, 2)), "v"),
+    Look("#CC79A7", (0, (3, 1, 1, 1)), "D"),
 )
+"""For rows beyond the first of a method; the later colours are Tol's muted ones."""
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -56,21 +89,23 @@ RC: dict[Any, Any] = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.4,
-    "savefig.dpi": 300,
+    "savefig.dpi": 220,
     "pdf.fonttype": 42,
 }
 """Matplotlib settings of every figure; fonttype 42 keeps text selectable in PDF."""
 
 
 def looks(rows: Iterable[tuple[str, str]]) -> dict[str, Look]:
-    """A look for every (label, method): the first label of a known method takes the method's fixed look."""
-    free, chosen = cycle(_OF_VARIANTS), {}
-    taken: set[str] = set()
-    for label, method in rows:
-        fixed = method in _OF_METHOD and method not in taken
-        chosen[label] = _OF_METHOD[method] if fixed else next(free)
-        taken.add(method)
-    return chosen
+    """A look for every (label, method): the first label of a known method takes the method's fixed look.
+
+    The others take the looks of variants, those first whose colour no method in the figure has.
+    """
+    listed = list(dict(rows).items())
+    fixed = {method: label for label, method in reversed(listed) if method in _OF_METHOD}
+    chosen = {label: _OF_METHOD[method] for method, label in fixed.items()}
+    taken = {look.colour for look in chosen.values()}
+    free = cycle(sorted(_OF_VARIANTS, key=lambda look: look.colour in taken))
+    return {label: chosen[label] if label in chosen else next(free) for label, _ in listed}
 
 
 def darker(colour: str, share: float = 0.78) -> str:

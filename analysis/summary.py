@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from analysis.evaluations import Evaluation
+from analysis.pooled import satterthwaite
 from eval.scores import LEVEL, standard_error_over_questions
 
 
@@ -48,6 +49,23 @@ def of_metric(done: Sequence[Evaluation], metric: str) -> Summary:
     return Summary(
         float(values[0]), (span[1] - span[0]) / 2 if span else None, "questions" if span else "", 1
     )
+
+
+def over_bases(rows: Sequence[Sequence[Evaluation]], metric: str) -> Summary:
+    """One score averaged over base models that count alike; its interval is over seeds of these base models.
+
+    Args:
+        rows: the evaluations of one variant on each base model; none of them empty.
+        metric: which score.
+    """
+    values = [[float(done.question_scores(metric).mean()) for done in row] for row in rows]
+    mean = float(np.mean([np.mean(of_base) for of_base in values]))
+    if any(len(of_base) < 2 for of_base in values):
+        return Summary(mean, None, "", sum(map(len, values)))
+    variances = [float(np.var(of_base, ddof=1)) / len(of_base) / len(values) ** 2 for of_base in values]
+    degrees = satterthwaite(variances, [len(of_base) - 1 for of_base in values])
+    quantile = 0.0 if math.isinf(degrees) else float(stdtrit(degrees, (1 + LEVEL) / 2))
+    return Summary(mean, quantile * math.sqrt(sum(variances)), "seeds", sum(map(len, values)))
 
 
 def of_length(done: Sequence[Evaluation]) -> Summary:

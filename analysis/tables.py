@@ -1,15 +1,22 @@
-"""The main table: methods against scores with their intervals; nothing missing goes unsaid."""
+"""The tables of a sweep: rows against scores with their intervals; nothing missing goes unsaid."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis import summary
+from analysis.cells import Cell
 from analysis.comparisons import FEWEST_SEEDS, SIGNIFICANCE, Comparison, family
 from analysis.layout import NOTHING, ONE_RUN, Column, Entry, Row, Table
 from analysis.results import Results
+from analysis.style import NAMES
 from analysis.summary import Summary
+
+TO_BEST = Column("to_best", "To best", scale=100)
+P_BEST = Column("p_best", "p", digits=4)
+_MOST = 3
+"""Most pass@k that get a column, and most rows whose comparison with the best a note spells out."""
 
 
 @dataclass(frozen=True)
@@ -34,33 +41,88 @@ class Leader:
             test for test in self.against.values() if not (test.decided and test.difference.value > 0)
         )
 
+    def entries(self, label: str) -> tuple[Entry, Entry]:
+        """A row's difference to this one, and its p-value, for the columns `TO_BEST` and `P_BEST`."""
+        if label == self.label:
+            return Entry("best"), NOTHING
+        test = self.against.get(label)
+        if test is None:
+            return Entry("no seed shared"), NOTHING
+        return Entry(-test.difference.value), Entry(test.p_holm)
+
 
 def main_table(results: Results) -> Table:
-    """Methods against scores; in bold the best, only where the paired tests put it before all others."""
-    leaders = {metric: leader(results, metric) for metric in results.metrics}
-    rows = tuple(Row(_entries(results, label, leaders)) for label in results.labels)
-    notes = (*_legend(results, leaders), *missing(results), *protocol_note(results))
+    """Rows against scores; in bold the best, only where the paired tests put it before all others.
+
+    Where the sweep repeats its rows on several base models, a row is compared with those on its own.
+    """
+    best = {
+        (metric, base): leader(results, metric, base)
+        for metric in shown_metrics(results)
+        for base in results.bases
+        if _on(results, base)
+    }
+    rows = tuple(Row(_entries(results, label, best)) for label in results.labels)
+    notes = (*_legend(results, best), *missing(results), *protocol_note(results))
     return Table("", _columns(results), rows, notes)
 
 
-def leader(results: Results, metric: str) -> Leader:
-    """The best row of a metric that all evaluated rows have, tested against each of the others."""
-    done = [label for label in results.labels if results.evaluated(label)]
+def leader(results: Results, metric: str, base: str = "") -> Leader:
+    """The best row of a metric that all evaluated rows have, tested against each of the others.
+
+    Args:
+        results: at least one row is evaluated on the base model.
+        metric: which score.
+        base: the rows on this base model.
+    """
+    done = _on(results, base)
     first = max(done, key=lambda label: summary.of_metric(results.evaluated(label), metric).mean)
-    others = [label for label in done if label != first]
+    return against_others(results, metric, first, done)
+
+
+def against_others(results: Results, metric: str, first: str, rows: Sequence[str]) -> Leader:
+    """One row tested against each of the others; Holm's correction runs over them."""
+    others = [name for name in rows if name != first]
     tests = family(results, [(first, other) for other in others], metric)
     against = {other: tests[first, other] for other in others if (first, other) in tests}
     return Leader(first, against, tuple(other for other in others if other not in against))
 
 
+def shown_metrics(results: Results) -> tuple[str, ...]:
+    """The metrics that tables have columns for: avg@n and at most three pass@k, the last among them."""
+    mean, many = results.metrics[:1], results.metrics[1:]
+    if len(many) <= _MOST:
+        return (*mean, *many)
+    return (*mean, *(many[round((i + 1) * len(many) / _MOST) - 1] for i in range(_MOST)))
+
+
+def _on(results: Results, base: str) -> list[str]:
+    """The evaluated rows on a base model."""
+    return [
+        label for label in results.labels if results.places[label][1] == base and results.evaluated(label)
+    ]
+
+
 def missing(results: Results) -> tuple[str, ...]:
-    """One sentence for every cell without scores: which run, and why."""
-    return tuple(
-        f"{cell.label}{'' if cell.seed is None else f', seed {cell.seed}'} (run {cell.run_id}): "
-        f"{results.reason(cell)}; it is not in the means. {results.damage.get(cell.run_id, '')}".rstrip()
-        for cell in results.cells
-        if cell.run_id not in results.evaluations
-    )
+    """Which cells have no scores, and why: a sentence for each, or one for many that lack them alike."""
+    alike: dict[str, list[Cell]] = {}
+    for cell in results.cells:
+        if cell.run_id not in results.evaluations:
+            alike.setdefault(results.reason(cell), []).append(cell)
+    return tuple(note for cells in alike.values() for note in _absent(results, cells))
+
+
+def _absent(results: Results, cells: Sequence[Cell]) -> Iterator[str]:
+    damage = results.damage.get(cells[0].run_id, "")
+    if len(cells) > _MOST:
+        rows = ", ".join(dict.fromkeys(cell.label for cell in cells))
+        why = f"{results.reason(cells[0])}; they are not in the means"
+        yield f"{len(cells)} runs of {rows}: {why}.{f' The first: {damage}' if damage else ''}"
+        return
+    for cell in cells:
+        seed = "" if cell.seed is None else f", seed {cell.seed}"
+        why = f"{results.reason(cell)}; it is not in the means."
+        yield f"{cell.label}{seed} (run {cell.run_id}): {why} {results.damage.get(cell.run_id, '')}".rstrip()
 
 
 def protocol_note(results: Results) -> tuple[str, ...]:
@@ -69,30 +131,40 @@ def protocol_note(results: Results) -> tuple[str, ...]:
 
 
 def _columns(results: Results) -> tuple[Column, ...]:
-    scores = [Column(metric, f"{metric} (%)", scale=100, with_interval=True) for metric in results.metrics]
+    metrics = shown_metrics(results)
+    scores = [Column(metric, f"{metric} (%)", scale=100, with_interval=True) for metric in metrics]
     error = [Column("se_questions", "SE", scale=100, digits=2)] if scores else []
+    against = [TO_BEST, P_BEST] if scores else []
     return (
-        Column("method", "Method", numeric=False),
+        Column("method", "Method" if _are_methods(results) else "Row", numeric=False),
         Column("seeds", "Seeds"),
         *(scores[:1] or [Column("scores", "Scores", numeric=False)]),
         *error,
+        *against,
         *scores[1:],
         Column("response_tokens", "Length (tokens)", with_interval=True),
     )
 
 
-def _entries(results: Results, label: str, leaders: Mapping[str, Leader]) -> tuple[Entry, ...]:
-    done = results.evaluated(label)
+def _are_methods(results: Results) -> bool:
+    return set(results.labels) <= set(NAMES.values())
+
+
+def _entries(results: Results, label: str, leaders: Mapping[tuple[str, str], Leader]) -> tuple[Entry, ...]:
+    done, base = results.evaluated(label), results.places[label][1]
     begin = (Entry(label), _seeds(results, label))
     if not done:
         reason = Entry(reason=_reasons(results, label))
         return (*begin, reason, *[NOTHING] * (len(_columns(results)) - 3))
+    own = {metric: best for (metric, of), best in leaders.items() if of == base}
     scores = [
         _entry(summary.of_metric(done, metric), best=best.supported and best.label == label)
-        for metric, best in leaders.items()
+        for metric, best in own.items()
     ]
-    error = Entry(summary.question_error(done, results.metrics[0]), reason=NOTHING.reason)
-    return (*begin, scores[0], error, *scores[1:], _entry(summary.of_length(done)))
+    first = results.metrics[0]
+    error = Entry(summary.question_error(done, first), reason=NOTHING.reason)
+    against = own[first].entries(label)
+    return (*begin, scores[0], error, *against, *scores[1:], _entry(summary.of_length(done)))
 
 
 def _seeds(results: Results, label: str) -> Entry:
@@ -118,25 +190,35 @@ def _reasons(results: Results, label: str) -> str:
     return "; ".join(f"{cause} (x{count})" if count > 1 else cause for cause, count in counted.items())
 
 
-def _legend(results: Results, leaders: Mapping[str, Leader]) -> tuple[str, ...]:
+def _legend(results: Results, leaders: Mapping[tuple[str, str], Leader]) -> tuple[str, ...]:
     if not leaders:
         return ()
     questions = next(len(done.questions) for done in results.evaluations.values())
+    repeated = len(results.bases) > 1
+    where = " on the same base model" if repeated else ""
+    told = [key for key in leaders if not repeated or key[0] == results.metrics[0]]
     return (
-        f"Mean over training seeds ± half-width of the 95% t-interval over seeds; {questions} questions. "
-        f"SE: standard error of {results.metrics[0]} over questions. "
+        f"Mean over training seeds ± half-width of the 95% t-interval over seeds; {questions} questions of "
+        f"the {results.split} split. SE: standard error of {results.metrics[0]} over questions. "
         f"{ONE_RUN} one run: half-width of its interval over questions.",
-        "Bold: ahead of every other row by the paired bootstrap over questions and training seeds, "
-        f"Holm-corrected p < {SIGNIFICANCE}, at least {FEWEST_SEEDS} seeds.",
-        *(_why_not_bold(metric, best) for metric, best in leaders.items() if not best.supported),
+        f"To best: {results.metrics[0]} minus that of the best row{where}, in points, with p of the paired "
+        "bootstrap over questions and training seeds, Holm-corrected over the rows. Bold: ahead of every "
+        f"other row{where}, p < {SIGNIFICANCE}, at least {FEWEST_SEEDS} seeds.",
+        *(why_not_bold(*key, leaders[key]) for key in told if not leaders[key].supported),
     )
 
 
-def _why_not_bold(metric: str, best: Leader) -> str:
+def why_not_bold(metric: str, where: str, best: Leader) -> str:
+    """Whom the best row is not shown to be ahead of; the numbers too where they are few."""
+    start = f"No {metric} is bold{f' on {where}' if where else ''}: "
     if not best.against and not best.untested:
-        return f"No {metric} is bold: there is only one row."
-    start = f"No {metric} is bold: {best.label} has the highest mean, but "
+        return f"{start}there is only one row."
     if best.untested:
-        return f"{start}shares no training seed with {', '.join(best.untested)}."
-    equals = "; ".join(f"{test.second} ({test.describe()})" for test in best.equals)
-    return f"{start}is not shown to be ahead of {equals}."
+        shared = ", ".join(best.untested)
+        return f"{start}{best.label} has the highest mean, but shares no training seed with {shared}."
+    few = len(best.equals) <= _MOST
+    equals = [f"{test.second} ({test.describe()})" if few else test.second for test in best.equals]
+    return (
+        f"{start}{best.label} has the highest mean, but is not shown to be ahead of "
+        f"{('; ' if few else ', ').join(equals)}."
+    )

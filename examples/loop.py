@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 from prefix_rft import keyed
 from prefix_rft.advantage import advantages
 from prefix_rft.clipping import kept_BT
-from prefix_rft.objective import PpoClip, row_scale, surrogate
+from prefix_rft.objective import ImitationRule, PpoClip, row_scale, surrogate
 from prefix_rft.prefix import prefix_length
 from prefix_rft.rollout import QuestionTokens, RolloutBatch, StepContext, TokenWeights
 from prefix_rft.settings.method import Clipping
@@ -166,7 +166,7 @@ def weigh(batch: RolloutBatch, entropy_BT: Tensor, at: StepContext, part: int) -
     """Weights of one mini-batch: each token's advantage, and 0 on the prefix tokens that are clipped away."""
     advantage = advantages(batch, baseline="reference", divide_by_std=False)
     rng = keyed.generator("clipping", at.seed, at.step, part)
-    kept = kept_BT(batch, entropy_BT, Clipping(keep=0.5), rng)
+    kept = kept_BT(batch, batch.imitated_BT(), entropy_BT, Clipping(keep=0.5), rng)
     return TokenWeights(
         alpha_BT=advantage.own_B[:, None] * batch.explored_BT(),
         beta_BT=advantage.prefix_B[:, None] * kept,
@@ -192,7 +192,7 @@ def update(
             weigh(rows, entropy_BT[index, : rows.width], at, part),
             response_BT=rows.response_BT(),
             imitated_BT=rows.imitated_BT(),
-            imitation="ratio",
+            imitation=ImitationRule("ratio"),
             clip=PpoClip(),
         )
         length_B = rows.response_length_B

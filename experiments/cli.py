@@ -49,6 +49,42 @@ def demo(overrides: Overrides = None, out: OutOption = Path("report")) -> None:
 
 
 @app.command()
+def plan(
+    asked: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SWEEP|OVERRIDE",
+            help=f"Files of sweeps/ as name or +sweep=name, or `all` ({DEFAULT_SWEEP} if none is named), then "
+            "settings, e.g. scale=paper.",
+        ),
+    ] = None,
+    every_run: Annotated[bool, typer.Option("--runs", help="List every run too.")] = False,
+) -> None:
+    """Show what sweeps would run, what of it is done, and what the rest costs; run nothing."""
+    with exits():
+        from experiments.commands.asked import sweeps_and_overrides
+        from experiments.commands.plan import plan as print_plan
+
+        raise typer.Exit(print_plan(*sweeps_and_overrides(asked or []), _console(), every_run=every_run))
+
+
+@app.command()
+def reproduce(
+    overrides: Overrides = None,
+    only: Annotated[
+        str | None, typer.Option("--only", help="Sweeps, separated by commas; all of them if not given.")
+    ] = None,
+    out: OutOption = Path("report"),
+) -> None:
+    """Run every sweep, each distinct run once, and rebuild every table and figure; start again to continue."""
+    with exits():
+        from experiments.commands.asked import sweeps_of
+        from experiments.commands.reproduce import reproduce as run_all
+
+        raise typer.Exit(run_all(sweeps_of(only), overrides or [], out, _today(), _console()))
+
+
+@app.command()
 def status(store: StoreOption = Path("runs")) -> None:
     """Show every run: state, step, reward, accuracy, age, and why it failed."""
     with exits():
@@ -69,18 +105,20 @@ def status(store: StoreOption = Path("runs")) -> None:
 def table(asked: SweepAndOverrides = None) -> None:
     """Print a sweep's table as it stands."""
     with exits():
+        from experiments.commands.asked import sweep_and_overrides
         from experiments.commands.report import table as print_table
 
-        raise typer.Exit(print_table(*_sweep_and_overrides(asked), _console()))
+        raise typer.Exit(print_table(*sweep_and_overrides(asked or []), _console()))
 
 
 @app.command()
 def report(asked: SweepAndOverrides = None, out: OutOption = Path("report")) -> None:
     """Write a sweep's report: Markdown, CSV, LaTeX, figures."""
     with exits():
+        from experiments.commands.asked import sweep_and_overrides
         from experiments.commands.report import report as write
 
-        raise typer.Exit(write(*_sweep_and_overrides(asked), out, _today(), _console()))
+        raise typer.Exit(write(*sweep_and_overrides(asked or []), out, _today(), _console()))
 
 
 @app.command()
@@ -137,13 +175,6 @@ def check_data(
 def main() -> None:
     """Entry point."""
     app()
-
-
-def _sweep_and_overrides(asked: list[str] | None) -> tuple[str, list[str]]:
-    """The sweep comes first, if it is named at all."""
-    given = asked or []
-    named = bool(given) and "=" not in given[0] and not given[0].startswith("~")
-    return (given[0], given[1:]) if named else (DEFAULT_SWEEP, given)
 
 
 def _console() -> Console:

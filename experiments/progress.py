@@ -11,7 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
-from experiments.names import names, sort_of
+from experiments.names import kind_of, names
 from experiments.pace import Forecast, clock
 from experiments.plan import Plan, Task
 from experiments.screen import Line, screen, sentence, tally
@@ -22,6 +22,8 @@ from prefix_rft.runs.store import RunDir
 _REFRESH_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 60.0
 """Between two lines about each running run, where there is no terminal."""
+_WIDEST = 60
+"""Columns kept for names in a log: one long name among hundreds moves no other line."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,7 @@ class Display:
             self._draw(standing, now)
         elif now > self._heartbeat + _HEARTBEAT_SECONDS:
             self._heartbeat = now
-            for run_id in standing.live:
-                self._line(run_id, sentence(self._watches[run_id].look(now)))
+            self._sign_of_life(standing, now)
 
     def close(self, standing: Standing) -> None:
         """Say how it all ended."""
@@ -101,14 +102,22 @@ class Display:
         if word == "running":
             self._forecast.began(task.id, now)
         elif word == "done":
-            self._forecast.ended(task.id, sort_of(task), now)
+            self._forecast.ended(task.id, _pace_of(task), now)
         if word == "failed":
             self._line(task.id, f"failed: {standing.failures[task.id]}")
         elif not self._console.is_terminal:
             self._line(task.id, f"done ({clock(seconds)})" if word == "done" and seconds else word)
 
+    def _sign_of_life(self, standing: Standing, now: float) -> None:
+        """How far all of it is, and each run at work."""
+        views = {run_id: self._watches[run_id].look(now) for run_id in standing.live}
+        to_go = self._to_go(views, now)
+        self._say(self._head(standing) + ("" if to_go is None else f"; about {clock(to_go)} to go"))
+        for run_id, view in views.items():
+            self._line(run_id, sentence(view) or "starting")
+
     def _line(self, run_id: str, what: str) -> None:
-        width = max(map(len, self._names.values()))
+        width = min(_WIDEST, max(map(len, self._names.values())))
         self._say(f"{run_id}  {self._names[run_id]:<{width}}  {what}")
 
     def _say(self, text: str) -> None:
@@ -161,10 +170,15 @@ class Display:
         return self._results[run_id]
 
     def _to_go(self, views: Mapping[str, View], now: float) -> float | None:
-        sorts = {task.id: sort_of(task) for task in self._plan.tasks}
+        sorts = {task.id: _pace_of(task) for task in self._plan.tasks}
         running = {run_id: (sorts[run_id], view.to_go) for run_id, view in views.items()}
         waiting = [sorts[run_id] for run_id, word in self._words.items() if word in ("waiting", "elsewhere")]
         return self._forecast.to_go(waiting, running, now)
+
+
+def _pace_of(task: Task) -> str:
+    """Runs of one kind take about the same time."""
+    return " ".join(kind_of(task))
 
 
 def _many(count: int, noun: str) -> str:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from analysis.cells import Cell
 from analysis.style import NAMES
 from experiments import grid, sweeps
 from experiments.compose import compose_all, hydras_refusals
+from experiments.grid import Grid
 from experiments.names import differences
-from experiments.overrides import for_hydra
 from experiments.plan import Plan, plan
-from experiments.sweeps import Sweep
+from experiments.sweeps import VARIANTS, Sweep
+from prefix_rft.errors import SettingsError
+from prefix_rft.runs.identity import evaluation_folder
 from prefix_rft.runs.store import Store
 from prefix_rft.settings import RunConfig
 
 SEED = "seed"
+METHOD = "method"
 
 
 @dataclass(frozen=True)
 class Selection:
     """A sweep's cells, and where their runs stand in its table."""
 
+    name: str
+    """The sweep's file."""
     sweep: Sweep
+    """As it is at the scale that was asked for."""
     configs: tuple[RunConfig, ...]
     """One for every cell."""
     cells: tuple[Cell, ...]
@@ -33,6 +39,18 @@ class Selection:
     def store(self) -> Store:
         """Where the runs are."""
         return Store(self.configs[0].store)
+
+    @property
+    def split(self) -> str:
+        """The split that the table is about: test where it is evaluated."""
+        splits = {split: None for config in self.configs for split in config.evaluation.splits}
+        return "test" if "test" in splits or not splits else next(iter(splits))
+
+    @property
+    def protocol(self) -> str | None:
+        """Folder of the protocol that all cells ask for; None where they differ in it."""
+        folders = {evaluation_folder(config) for config in self.configs}
+        return folders.pop() if len(folders) == 1 else None
 
 
 def select(name: str, overrides: Sequence[str] = ()) -> Selection:
@@ -47,32 +65,46 @@ def select(name: str, overrides: Sequence[str] = ()) -> Selection:
         DataError: a file that counts for a run's identity cannot be read.
     """
     sweep = sweeps.load(name)
-    with hydras_refusals():
-        axes = grid.axes(for_hydra([*sweep.overrides(), *overrides]))
-    combinations = grid.combinations(axes)
-    configs = [config.model_copy(update={"sweep": name}) for config in compose_all(combinations)]
+    try:
+        with hydras_refusals():
+            expanded = grid.expand(sweep, overrides)
+        composed = compose_all([cell.overrides for cell in expanded.cells])
+    except SettingsError as error:
+        raise SettingsError(f"sweep {name}: {error}") from None
+    configs = [config.model_copy(update={"sweep": name}) for config in composed]
     planned = plan(configs)
-    varied = [key for key, values in axes.items() if len(values) > 1]
-    trained = [
-        Cell(run.identity.id, run.config.method.name, run.config.seed, label(sweep.compare, varied, cell))
-        for run, cell in zip(planned.cells, combinations, strict=True)
-    ]
-    return Selection(sweep, tuple(configs), (*_bases(planned), *trained))
+    cells = (*_bases(planned), *_trained(planned, expanded))
+    return Selection(name, expanded.sweep, tuple(configs), cells)
 
 
-def label(compare: str, varied: Sequence[str], cell: Sequence[str]) -> str:
-    """A row's name: the value of the compared setting, then those of all other varied ones but the seed.
+def label(compare: str, varied: Iterable[str], cell: Sequence[str], variant: str | None = None) -> str:
+    """A row's name: what is compared, then the variant and the values of all other varied settings but the seed.
 
     Args:
-        compare: the compared setting; methods have names of their own.
-        varied: settings that differ between cells.
+        compare: the compared setting, or `variants`.
+        varied: settings that differ between cells of one variant.
         cell: the cell's overrides.
+        variant: its name, in a sweep that has variants.
     """
-    value = grid.value(cell, compare) or compare
-    others = [
-        f"{key.rpartition('.')[2]}={grid.value(cell, key)}" for key in varied if key not in (compare, SEED)
-    ]
-    return ", ".join([NAMES.get(value, value) if compare == "method" else value, *others])
+    compared = variant if compare == VARIANTS else _shown(compare, grid.value(cell, compare) or compare)
+    aside = [variant] if variant is not None and compare != VARIANTS else []
+    others = [_other(key, str(grid.value(cell, key))) for key in varied if key not in (compare, SEED)]
+    return ", ".join([str(compared), *aside, *others])
+
+
+def _other(key: str, value: str) -> str:
+    return _shown(key, value) if key == METHOD else f"{key.rpartition('.')[2]}={value}"
+
+
+def _shown(key: str, value: str) -> str:
+    """Methods have names of their own."""
+    return NAMES.get(value, value) if key == METHOD else value
+
+
+def _trained(planned: Plan, expanded: Grid) -> Iterator[Cell]:
+    for run, cell in zip(planned.cells, expanded.cells, strict=True):
+        name = label(expanded.sweep.compare, expanded.varied, cell.overrides, cell.variant)
+        yield Cell(run.identity.id, run.config.method.name, run.config.seed, name)
 
 
 def _bases(planned: Plan) -> Iterator[Cell]:

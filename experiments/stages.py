@@ -147,7 +147,7 @@ def _evaluate_split(run: RunDir, config: RunConfig, split: Split, folder: Path, 
         subject=f"run {run.id} {source.name}",
         batch=config.backend.generation_batch,
     )
-    questions = data.load(config.data).split(split)
+    questions = data.load(config.data).split(split)[: config.evaluation.questions]
     encoded = encode_questions(questions, encoder, config.data, with_demonstrations=False)
     kept = {question.id for question in encoded.questions}
     questions = tuple(question for question in questions if question.id in kept)

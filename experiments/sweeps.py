@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from experiments.overrides import SWEEP, for_hydra
+from experiments.overrides import CONF, SWEEP
 from prefix_rft.errors import SettingsError, unknown
 from prefix_rft.settings import Settings, parse
 
-Value = str | int | float | bool | None
+Plain = str | int | float | bool | None
+Value = Plain | list[Plain]
+VARIANTS = "variants"
+"""What `compare` says where the rows of the table are the named variants."""
+SCALE = "scale"
+DEFAULT_SCALE = "toy"
+_BARE = re.compile(r"[\w./:@%+-]+")
+
+
+class Parts(Settings):
+    """What a sweep says otherwise at one scale; a part that is named here stands in place of the sweep's own."""
+
+    compare: str | None = Field(None, min_length=1)
+    """The setting whose values are the rows of the table."""
+    variants: dict[str, dict[str, Value]] | None = None
+    """Rows of the table by name, each with its settings or groups."""
+    vary: dict[str, list[Value]] | None = None
+    """Settings or groups and their values."""
+    fixed: dict[str, Value] | None = None
+    """Settings or groups that all cells share."""
 
 
 class Sweep(Settings):
@@ -24,19 +45,50 @@ class Sweep(Settings):
     reproduces: str = Field(min_length=1)
     """The table or figure, and of which paper."""
     compare: str = Field(min_length=1)
-    """The setting whose values are the rows of the table."""
-    vary: dict[str, list[Value]] = Field(min_length=1)
-    """Settings or groups and their values; every combination is one cell."""
+    """The setting whose values are the rows of the table; `variants` where they have names of their own."""
+    variants: dict[str, dict[str, Value]] = Field(default_factory=dict)
+    """Rows of the table by name, each with the settings or groups in which it differs from the others."""
+    vary: dict[str, list[Value]] = Field(default_factory=dict)
+    """Settings or groups and their values; every combination of them, of every variant, is one cell."""
     fixed: dict[str, Value] = Field(default_factory=dict)
-    """Settings or groups that all cells share and that differ from the defaults."""
+    """Settings or groups that all cells share and that differ from the defaults; `scale` too can stand here."""
+    scales: dict[str, Parts] = Field(default_factory=dict)
+    """What is otherwise at a scale, by scale."""
     cost: dict[str, str] = Field(default_factory=dict)
     """What it should cost, by scale."""
 
-    def overrides(self) -> list[str]:
-        """As on a command line with `--multirun`: what is fixed, then what varies."""
-        fixed = [f"{key}={_override_value(value)}" for key, value in self.fixed.items()]
-        varied = [f"{key}={','.join(map(_override_value, values))}" for key, values in self.vary.items()]
-        return fixed + varied
+    @model_validator(mode="after")
+    def parts_agree(self) -> Self:
+        """Rows are among what differs, and no key is set twice."""
+        _has_rows(self)
+        _sets_no_key_twice(self)
+        _scales_are_known(self)
+        for scale in self.scales:
+            at = self.at(scale)
+            _has_rows(at)
+            _sets_no_key_twice(at)
+        return self
+
+    @property
+    def scale(self) -> str:
+        """The scale where the command line names none."""
+        return str(self.fixed.get(SCALE, DEFAULT_SCALE))
+
+    def at(self, scale: str) -> Sweep:
+        """The sweep as it is at one scale."""
+        parts = self.scales.get(scale)
+        named = {} if parts is None else {name: getattr(parts, name) for name in parts.model_fields_set}
+        return self.model_copy(update={**named, "scales": {}})
+
+
+def overrides(settings: Mapping[str, Value]) -> list[str]:
+    """Settings as on a command line."""
+    return [f"{key}={_override_value(value)}" for key, value in settings.items()]
+
+
+def varied_overrides(vary: Mapping[str, list[Value]]) -> list[str]:
+    """Varied settings as on a command line with `--multirun`."""
+    return [f"{key}={','.join(map(_override_value, values))}" for key, values in vary.items()]
 
 
 def names() -> list[str]:
@@ -66,29 +118,45 @@ def read(file: Path) -> Sweep:
     if not isinstance(values, dict):
         raise SettingsError(f"{file}: a sweep is a mapping with the keys {', '.join(Sweep.model_fields)}")
     try:
-        sweep = parse(Sweep, values)
+        return parse(Sweep, values)
     except SettingsError as error:
         raise SettingsError(f"{file}: {error}") from None
-    if sweep.compare not in sweep.vary:
-        raise SettingsError(
-            f"{file}: compare={sweep.compare!r} is not among the varied: {', '.join(sweep.vary)}"
-        )
-    return sweep
 
 
 def register() -> None:
-    """Make `+sweep=<name>` known to Hydra."""
+    """Make `+sweep=<name>` known to Hydra; the sweeper reads the file."""
     from hydra.core.config_store import ConfigStore
 
     for name in names():
-        ConfigStore.instance().store(
-            group=SWEEP, name=name, node=_hydra_node(name, load(name)), package="_global_"
-        )
+        node = {SWEEP: name, "hydra": {"sweeper": {SWEEP: name}}}
+        ConfigStore.instance().store(group=SWEEP, name=name, node=node, package="_global_")
 
 
-def _hydra_node(name: str, sweep: Sweep) -> dict[str, Any]:
-    parts = [override.partition("=") for override in for_hydra(sweep.overrides())]
-    return {SWEEP: name, "hydra": {"sweeper": {"params": {key: value for key, _, value in parts}}}}
+def _has_rows(sweep: Sweep) -> None:
+    if not sweep.vary and not sweep.variants:
+        raise ValueError("a sweep needs vary, variants or both")
+    if any(not values for values in sweep.vary.values()):
+        raise ValueError("a varied setting needs at least one value")
+    rows = [*sweep.vary, *([VARIANTS] if sweep.variants else [])]
+    if sweep.compare not in rows:
+        raise ValueError(f"compare={sweep.compare!r} is not among the varied: {', '.join(rows)}")
+
+
+def _sets_no_key_twice(sweep: Sweep) -> None:
+    for label, settings in sweep.variants.items():
+        twice = next((key for key in settings if key in sweep.vary), None)
+        if twice:
+            raise ValueError(f"{twice} is varied and also set by the variant {label!r}: keep one of them")
+
+
+def _scales_are_known(sweep: Sweep) -> None:
+    """A scale that is misspelt would say nothing anywhere."""
+    known = sorted(file.stem for file in (CONF / SCALE).glob("*.yaml"))
+    for scale in (*sweep.scales, *sweep.cost):
+        if scale not in known:
+            raise ValueError(unknown(SCALE, scale, known))
+    if sweep.scales and (SCALE in sweep.vary or any(SCALE in keys for keys in sweep.variants.values())):
+        raise ValueError("a sweep whose parts depend on the scale cannot vary it")
 
 
 def _override_value(value: Value) -> str:
@@ -97,6 +165,10 @@ def _override_value(value: Value) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(_override_value, value))}]"
+    if isinstance(value, str) and not _BARE.fullmatch(value):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return str(value)
 
 

@@ -1,6 +1,6 @@
-"""Entropy-based clipping: which imitated tokens of an optimizer mini-batch keep their weight.
+"""Entropy-based clipping: which tokens of an optimizer mini-batch keep their weight.
 
-Axes: B rows, T response tokens; n imitated tokens of the whole mini-batch.
+Axes: B rows, T response tokens; n tokens of the whole mini-batch that may be clipped.
 """
 
 from __future__ import annotations
@@ -23,15 +23,20 @@ def needs_entropy(clipping: Clipping) -> bool:
 
 
 def kept_BT(
-    batch: RolloutBatch, entropy_BT: Tensor | None, clipping: Clipping, rng: np.random.Generator
+    batch: RolloutBatch,
+    candidate_BT: Tensor,
+    entropy_BT: Tensor | None,
+    clipping: Clipping,
+    rng: np.random.Generator,
 ) -> Tensor:
-    """True on the imitated tokens that keep their weight, chosen over the whole mini-batch.
+    """True on the candidates that keep their weight, chosen over the whole mini-batch.
 
     Rows are taken in the order of (question, rollout), so the choice depends neither on the order of the rows
-    nor on their split into micro-batches. Tokens that are not imitated are False and do not enter the choice.
+    nor on their split into micro-batches. Other tokens are False and do not enter the choice.
 
     Args:
         batch: the rows of one optimizer mini-batch.
+        candidate_BT: [B, T] bool: the tokens to choose from; Prefix-RFT's are the imitated ones.
         entropy_BT: [B, T] entropies in nats; None is allowed unless `needs_entropy`.
         clipping: the share and how it is selected.
         rng: used by `random` alone.
@@ -39,19 +44,18 @@ def kept_BT(
     Raises:
         ValueError: entropies are needed and not given.
     """
-    imitated_BT = batch.imitated_BT()
     if entropy_BT is None:
         if needs_entropy(clipping):
             raise ValueError(
                 f"select={clipping.select!r} with keep={clipping.keep} needs the policy's entropies"
             )
-        entropy_BT = torch.zeros(imitated_BT.shape, device=imitated_BT.device)
+        entropy_BT = torch.zeros(candidate_BT.shape, device=candidate_BT.device)
     by_rollout_B = torch.argsort(batch.rollout_B, stable=True)
     order_B = by_rollout_B[torch.argsort(batch.question_B[by_rollout_B], stable=True)]
-    ordered_BT = imitated_BT[order_B]
+    ordered_BT = candidate_BT[order_B]
     chosen_BT = torch.zeros_like(ordered_BT)
     chosen_BT[ordered_BT] = keep_mask(entropy_BT[order_B][ordered_BT], clipping.keep, clipping.select, rng)
-    result_BT = torch.zeros_like(imitated_BT)
+    result_BT = torch.zeros_like(candidate_BT)
     result_BT[order_B] = chosen_BT
     return result_BT
 

@@ -14,15 +14,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from prefix_rft.rollout import TokenWeights
+from prefix_rft.rollout import RolloutBatch, TokenWeights
 from prefix_rft.settings.optimisation import Aggregation
 
-Imitation = Literal["ratio", "clipped_ratio", "likelihood"]
+Imitation = Literal["ratio", "clipped_ratio", "likelihood", "shaped"]
 """How an imitated token's weight meets its log-probability.
 
 ratio: weight * exp(logp - old_logp), unclipped; clipped_ratio: the same under the PPO clip of explored
-tokens; likelihood: weight * logp (supervised).
+tokens; likelihood: weight * logp (supervised); shaped: weight * p / (p + gamma), p = exp(logp) (LUFFY).
 """
+ImitatedScale = Literal["shared", "token_mean"]
+"""How imitated tokens are aggregated: with the explored ones, or by a mean over all of a mini-batch."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,18 @@ class PpoClip:
     """Ratios above 1 + high are clipped."""
     dual: float = 3.0
     """Bound on the ratio where the weight is negative."""
+    explored: bool = True
+    """Whether explored tokens are clipped at all."""
+
+
+@dataclass(frozen=True)
+class ImitationRule:
+    """How imitated tokens enter the loss; a method states it."""
+
+    form: Imitation = "likelihood"
+    shaping: float = 0.1
+    """gamma of `shaped`."""
+    scale: ImitatedScale = "shared"
 
 
 @dataclass(frozen=True)
@@ -44,11 +58,11 @@ class Surrogate:
     loss_BT: Tensor
     """Loss of each response token, differentiable; zero beyond the response."""
     clipped: Tensor
-    """Tokens whose ratio PPO's bounds would cut; with `ratio`, imitated tokens are counted but not cut."""
+    """Tokens whose ratio PPO's bounds would cut; they are counted also where nothing is cut."""
     log_ratio: Tensor
     """Sum of old_logp - logp, the usual estimate of KL(old, new) times `tokens`."""
     tokens: Tensor
-    """Tokens with a ratio: all response tokens, without imitated ones where `imitation` is likelihood."""
+    """Tokens with a ratio: all response tokens, without imitated ones where their form has none."""
 
 
 def surrogate(
@@ -58,10 +72,12 @@ def surrogate(
     *,
     response_BT: Tensor,
     imitated_BT: Tensor,
-    imitation: Imitation,
+    imitation: ImitationRule,
     clip: PpoClip,
 ) -> Surrogate:
-    """Losses whose gradient at logp = old_logp is -weight * grad logp, for every method.
+    """Losses whose gradient at logp = old_logp is -weight * grad logp, for every form but `shaped`.
+
+    A shaped token's is -weight * gamma * p / (p + gamma)^2 * grad logp.
 
     Args:
         logp_BT: log-probabilities under the policy being updated.
@@ -70,28 +86,59 @@ def surrogate(
         weights: alpha on explored tokens, beta on imitated ones.
         response_BT: True on the response, prefix included.
         imitated_BT: True on its imitated tokens.
-        imitation: how imitated tokens enter.
+        imitation: how imitated tokens enter (its `scale` is used by `token_scale`).
         clip: PPO's bounds.
     """
     log_ratio_BT = torch.where(response_BT, logp_BT - old_logp_BT, torch.zeros_like(logp_BT))
     ratio_BT = log_ratio_BT.exp()
     weight_BT = torch.where(imitated_BT, weights.beta_BT, weights.alpha_BT)
     clipped_loss_BT, cut_BT = _clipped(weight_BT, ratio_BT, clip)
-    match imitation:
+    match imitation.form:
         case "ratio":
             imitated_loss_BT = -weight_BT * ratio_BT
         case "clipped_ratio":
             imitated_loss_BT = clipped_loss_BT
         case "likelihood":
             imitated_loss_BT = -weight_BT * logp_BT
-    loss_BT = torch.where(imitated_BT, imitated_loss_BT, clipped_loss_BT)
-    ratio_tokens_BT = response_BT & ~imitated_BT if imitation == "likelihood" else response_BT
+        case "shaped":
+            p_BT = logp_BT.exp()
+            imitated_loss_BT = -weight_BT * p_BT / (p_BT + imitation.shaping)
+    explored_loss_BT = clipped_loss_BT if clip.explored else -weight_BT * ratio_BT
+    loss_BT = torch.where(imitated_BT, imitated_loss_BT, explored_loss_BT)
+    has_ratio = imitation.form in ("ratio", "clipped_ratio")
+    ratio_tokens_BT = response_BT if has_ratio else response_BT & ~imitated_BT
     return Surrogate(
         loss_BT=torch.where(response_BT, loss_BT, torch.zeros_like(loss_BT)),
         clipped=(cut_BT & ratio_tokens_BT).sum(),
         log_ratio=-(log_ratio_BT.detach() * ratio_tokens_BT).sum(),
         tokens=ratio_tokens_BT.sum(),
     )
+
+
+def token_scale(
+    batch: RolloutBatch, aggregation: Aggregation, constant: int, imitated: ImitatedScale = "shared"
+) -> Tensor:
+    """What each token's loss is multiplied by, so that a mini-batch's loss is a sum; [B, T] float32.
+
+    With `shared`, a row is all its response tokens. With `token_mean`, imitated tokens share one mean of their own, and
+    the aggregation covers the explored tokens of those rows that have any.
+
+    Args:
+        batch: the whole mini-batch.
+        aggregation: how token losses become the loss of a mini-batch.
+        constant: C, the maximum response length.
+        imitated: how imitated tokens are aggregated.
+    """
+    imitated_BT = batch.imitated_BT()
+    if imitated == "shared":
+        length_B = batch.response_length_B
+        scale_B = row_scale(aggregation, length_B, len(batch), int(length_B.sum()), constant)
+        return scale_B[:, None].expand(imitated_BT.shape)
+    length_B = batch.explored_BT().sum(dim=1)
+    rows = max(1, int((length_B > 0).sum()))
+    scale_B = row_scale(aggregation, length_B.clamp(min=1), rows, max(1, int(length_B.sum())), constant)
+    mean = scale_B.new_tensor(1.0 / max(1, int(imitated_BT.sum())))
+    return torch.where(imitated_BT, mean, scale_B[:, None])
 
 
 def row_scale(

@@ -45,7 +45,9 @@ class RolloutRequest:
     prefix_id: int = -1
     """Rollouts of one question with the same non-negative id share one prefix; -1: ordinary."""
     complete: bool = False
-    """The prefix is the whole response (a demonstration row): nothing is generated or graded."""
+    """The prefix is the whole response (a demonstration row): nothing is generated."""
+    graded: bool = True
+    """Whether the response gets a reward; without one its reward is 0."""
 
 
 @dataclass(frozen=True)

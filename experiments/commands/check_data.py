@@ -69,7 +69,7 @@ def _encoder_of(config: RunConfig) -> Encoder:
             train_scratch_tokenizer(texts, model.vocabulary, folder)
             return load_encoder(folder)
     assert isinstance(config.data, ChainData)
-    return ChainEncoder(config.data.modulus)
+    return ChainEncoder(config.data.modulus, config.data.letters)
 
 
 def _lenient(settings: DataSettings) -> DataSettings:

@@ -1,4 +1,4 @@
-"""`prefix-rft demo`: the paper's main table at toy scale, from nothing to a report folder."""
+"""`prefix-rft demo`: the paper's main question at toy scale, from nothing to a report folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from experiments.execute import execute
 from experiments.selection import select
 
 SWEEP = "main_results"
+METHODS = "method=sft,rft,sft_rft,prefix_rft"
+"""The rows that a first look needs; `prefix-rft reproduce` adds the other methods."""
 
 
 def demo(overrides: Sequence[str], folder: Path, date: str, console: Console) -> int:
     """Train what is missing, print the table, write the report."""
     started = time.monotonic()
-    selection = select(SWEEP, overrides)
+    selection = select(SWEEP, [METHODS, *overrides])
     outcome = execute(selection.configs)
     if outcome.interrupted:
         outcome.raise_for_failures()

@@ -31,7 +31,13 @@ def report(sweep: str, overrides: Sequence[str], folder: Path, date: str, consol
 
 def load(selection: Selection) -> Results:
     """What the selected runs have left on disk."""
-    return load_results(selection.store, selection.cells)
+    return load_results(
+        selection.store,
+        selection.cells,
+        split=selection.split,
+        folder=selection.protocol,
+        sweep=selection.name,
+    )
 
 
 def show(selection: Selection, results: Results, console: Console) -> None:
@@ -45,12 +51,18 @@ def show(selection: Selection, results: Results, console: Console) -> None:
 
 def write(selection: Selection, results: Results, folder: Path, date: str, console: Console) -> None:
     """Write a report folder and list its files."""
-    from analysis.report import write_results
-
     with console.status("writing the report and its figures"):
-        files = write_results(results, folder, date=date, title=selection.sweep.title)
+        files = write_folder(selection, results, folder, date)
     listed = ", ".join(str(file.relative_to(folder)) for file in files)
     console.print(f"\n{len(files)} files in {folder}: {listed}")
+
+
+def write_folder(selection: Selection, results: Results, folder: Path, date: str) -> list[Path]:
+    """Write a report folder; every file of it, the page first."""
+    from analysis.report import write_results
+
+    sweep = selection.sweep
+    return write_results(results, folder, date=date, title=sweep.title, reproduces=sweep.reproduces)
 
 
 def _findings(results: Results) -> list[RenderableType]:

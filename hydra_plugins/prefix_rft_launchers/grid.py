@@ -1,12 +1,11 @@
-"""`hydra/sweeper=grid`: every combination of the values given, handed to the launcher at once.
+"""`hydra/sweeper=grid`: the cells of a sweep, or every combination of the values given, handed to the launcher at once.
 
-Hydra's own sweeper does the same, but composes every cell a first time only to check it, which the launcher does
-anyway, and leaves a `multirun.yaml` where it was started.
+Hydra's own sweeper knows no named variants, composes every cell a first time only to check it, which the launcher
+does anyway, and leaves a `multirun.yaml` where it was started.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -18,11 +17,11 @@ from omegaconf import DictConfig
 
 
 class GridSweeper(Sweeper):
-    """The cells of a sweep: `params`, except for keys that the command line gives, and the command line."""
+    """The cells of the sweep that `+sweep=<name>` names, under the rest of the command line."""
 
-    def __init__(self, params: Mapping[str, str] | None = None) -> None:
-        """`params` are overrides by key, as a sweep file states them."""
-        self._params = dict(params or {})
+    def __init__(self, sweep: str | None = None) -> None:
+        """`sweep` is a file of sweeps/; without one the command line alone says what varies."""
+        self._sweep = sweep
         self._launcher: Launcher | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -33,16 +32,20 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch every cell."""
-        from experiments.grid import axes, combinations
-
         assert self._launcher is not None
-        given = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
-        return [self._launcher.launch(combinations(axes(given)), initial_job_idx=0)]
+        return [self._launcher.launch(self._cells(arguments), initial_job_idx=0)]
+
+    def _cells(self, arguments: list[str]) -> list[list[str]]:
+        from experiments import grid, sweeps
+
+        if self._sweep is None:
+            return grid.combinations(grid.axes(arguments))
+        return [list(cell.overrides) for cell in grid.expand(sweeps.load(self._sweep), arguments).cells]
 
 
 ConfigStore.instance().store(
     group="hydra/sweeper",
     name="grid",
-    node={"_target_": f"{__name__}.{GridSweeper.__name__}", "params": None},
+    node={"_target_": f"{__name__}.{GridSweeper.__name__}", "sweep": None},
     provider="prefix_rft",
 )

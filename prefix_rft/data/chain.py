@@ -1,13 +1,15 @@
 """The embedded task: chains of + and - over pairs of digits in Z_m x Z_m, taught by an imperfect teacher.
 
 The question `33-11-13?` asks for (3,3) - (1,1) - (1,3), digit by digit without carry. The expert writes one
-operation for every `=`: `33-11=22-13=13#13`. The base model's habit is to jump two operations at a time.
+operation for every `=`: `33-11=22-13=13#13`. The base model's habit is to jump two operations at a time. A wordy
+expert also writes letters that mean nothing between two steps, and says again where it stands: `33-11=22ca22-13=13#13`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class Slip:
     step: int
     """Index of the step."""
     offset: int
-    """Added to the step's result, 1 to m * m - 1."""
+    """Added to the step's result, modulo m * m."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,13 @@ class ChainTask:
         return self.digits(value)
 
     def solve(
-        self, chain: Chain, steps: Sequence[int], *, systematic: bool = False, slip: Slip | None = None
+        self,
+        chain: Chain,
+        steps: Sequence[int],
+        *,
+        systematic: bool = False,
+        slips: Sequence[Slip] = (),
+        fillers: Sequence[str] | None = None,
     ) -> str:
         """A worked solution, end-of-sequence token not included.
 
@@ -83,18 +91,21 @@ class ChainTask:
             chain: the question.
             steps: operations done in each step; they add up to the question's operations.
             systematic: make the systematic teacher's mistake.
-            slip: make one wrong step.
+            slips: wrong results, at most one a step.
+            fillers: written before each step but the first, each followed by the result so far.
         """
         apply = self.teacher_apply if systematic else self.apply
+        offsets = {slip.step: slip.offset for slip in slips}
         value, done = chain.numbers[0], 0
         text = self.digits(value)
         for index, size in enumerate(steps):
+            if fillers is not None and index:
+                text += fillers[index - 1] + self.digits(value)
             for i in range(done, done + size):
                 operation, operand = chain.operations[i], chain.numbers[i + 1]
                 text += operation + self.digits(operand)
                 value = apply(value, operation, operand)
-            if slip is not None and slip.step == index:
-                value = (value + slip.offset) % self.modulus**2
+            value = (value + offsets.get(index, 0)) % self.modulus**2
             text += "=" + self.digits(value)
             done += size
         return f"{text}#{self.digits(value)}"
@@ -119,26 +130,45 @@ class ChainTask:
         ]
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a base model is taught to write; three probabilities."""
+
+    stepwise: float
+    """That a step does one operation; otherwise it jumps two."""
+    guessed: float = 0.0
+    """That the result of a jump is a guess; everything else is right."""
+    wordy: float = 0.0
+    """That a solution has the wordy expert's fillers, where there are any."""
+
+
 def chain_tokens(
-    modulus: int, operations: Sequence[int], stepwise_share: float, rng: np.random.Generator
+    settings: ChainData, operations: Sequence[int], manner: Manner, rng: np.random.Generator
 ) -> list[tuple[list[int], list[int]]]:
-    """Fresh questions with right solutions in the base's habit, as tokens; for training a base model.
+    """Fresh questions with solutions in a manner, as tokens; for training a base model.
 
     Args:
-        modulus: m.
+        settings: the task; of the teacher only its fillers count.
         operations: operations of each question wanted.
-        stepwise_share: probability that a step does one operation; otherwise it jumps two.
+        manner: how the solutions are written.
         rng: where the draws come from.
 
     Returns:
         (prompt ids, response ids) for each question; the response ends in the end-of-sequence token.
     """
-    task, encoder = ChainTask(modulus), ChainEncoder(modulus)
+    task, encoder = ChainTask(settings.modulus), ChainEncoder(settings.modulus, settings.letters)
     chains = task.sample_questions(rng, operations)
-    jumps = (rng.random((len(chains), max(operations))) >= stepwise_share).tolist()
+    shape = len(chains), max(operations)
+    jumps = (rng.random(shape) >= manner.stepwise).tolist()
+    guesses = rng.integers(0, settings.modulus**2, shape)
+    offsets = np.where(rng.random(shape) < manner.guessed, guesses, 0).tolist()
+    wordy = (rng.random(len(chains)) < (manner.wordy if settings.fillers else 0)).tolist()
     rows = []
-    for chain, jump in zip(chains, jumps, strict=True):
-        solution = task.solve(chain, _steps(len(chain.operations), jump))
+    for chain, jump, offset, filled in zip(chains, jumps, offsets, wordy, strict=True):
+        steps = _steps(len(chain.operations), jump)
+        slips = [Slip(index, offset[index]) for index, size in enumerate(steps) if size > 1]
+        fillers = _fillers(settings, len(steps) - 1, rng) if filled else None
+        solution = task.solve(chain, steps, slips=slips, fillers=fillers)
         rows.append((encoder.encode_text(task.prompt(chain)), encoder.encode_response(solution)))
     return rows
 
@@ -190,17 +220,32 @@ def _stream(task: ChainTask, settings: ChainData, split: Split) -> Iterator[Chai
 
 
 def _teach(task: ChainTask, chain: Chain, settings: ChainData, name: str) -> Demonstration:
-    """The teacher's solution, one operation a step, with its mistakes."""
+    """The teacher's solution, one operation a step, with its mistakes and in its style."""
     count = len(chain.operations)
-    slip = None
-    if settings.teacher == "slips":
-        rng = keyed.generator("chain", settings.seed, "teacher", name)
-        if rng.random() < settings.slip_rate:
-            slip = Slip(int(rng.integers(0, count)), int(rng.integers(1, task.modulus**2)))
-    text = task.solve(chain, [1] * count, systematic=settings.teacher == "systematic", slip=slip)
+    styling = keyed.generator("chain", settings.seed, "fillers", name)
+    text = task.solve(
+        chain,
+        [1] * count,
+        systematic=settings.teacher == "systematic",
+        slips=_slips(task, settings, name, count) if settings.teacher == "slips" else (),
+        fillers=_fillers(settings, count - 1, styling) if settings.fillers else None,
+    )
     return Demonstration(
         text=text, correct=text.endswith("#" + task.answer(chain)), source=f"teacher:{settings.teacher}"
     )
+
+
+def _slips(task: ChainTask, settings: ChainData, name: str, steps: int) -> list[Slip]:
+    rng = keyed.generator("chain", settings.seed, "teacher", name)
+    if rng.random() >= settings.slip_rate:
+        return []
+    return [Slip(int(rng.integers(0, steps)), int(rng.integers(1, task.modulus**2)))]
+
+
+def _fillers(settings: ChainData, count: int, rng: np.random.Generator) -> list[str]:
+    letters = list(ascii_lowercase[: settings.letters])
+    lengths = rng.integers(1, settings.fillers + 1, count).tolist()
+    return ["".join(rng.choice(letters, length)) for length in lengths]
 
 
 def _steps(operations: int, jumps: Sequence[bool]) -> list[int]:

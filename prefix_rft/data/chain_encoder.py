@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from string import ascii_lowercase, digits
 
 from prefix_rft.data.schema import Message
 from prefix_rft.errors import DataError
@@ -21,18 +22,20 @@ class ChainEncoder:
     """Encoder of the embedded task; needs neither transformers nor tokenizers unless it is saved."""
 
     modulus: int
+    letters: int = 0
+    """How many letters, from "a" on, the vocabulary has besides."""
 
     pad_id = 0
     eos_id = 1
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
-        """Tokens in the order of their ids: padding, end of sequence, signs, digits 0 to m - 1."""
-        return _SPECIAL + _SIGNS + tuple(str(digit) for digit in range(self.modulus))
+        """Tokens in the order of their ids: padding, end of sequence, signs, digits 0 to m - 1, letters."""
+        return _SPECIAL + _SIGNS + tuple(digits[: self.modulus]) + tuple(ascii_lowercase[: self.letters])
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of tokens: 7 + m."""
+        """Number of tokens: 7 + m + letters."""
         return len(self.vocabulary)
 
     @cached_property
@@ -112,6 +115,7 @@ class ChainEncoder:
             ) from None
         if model.get("type") != "WordLevel" or len(vocabulary) <= len(_SPECIAL + _SIGNS):
             return None
-        encoder = cls(len(vocabulary) - len(_SPECIAL + _SIGNS))
+        letters = sum(token in ascii_lowercase for token in vocabulary)
+        encoder = cls(len(vocabulary) - len(_SPECIAL + _SIGNS) - letters, letters)
         same = tuple(sorted(vocabulary, key=vocabulary.__getitem__)) == encoder.vocabulary
         return encoder if same else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +47,9 @@ class _Weight:
     exp_avg_sq: Tensor
 
     @classmethod
-    def of(cls, name: str, parameter: Parameter) -> _Weight:
-        master = parameter.detach().float()
+    def of(cls, name: str, parameter: Parameter, master: Tensor | None = None) -> _Weight:
+        if master is None:
+            master = parameter.detach().float()
         step = torch.zeros((), device=parameter.device)
         return cls(name, parameter, master, step, torch.zeros_like(master), torch.zeros_like(master))
 
@@ -66,9 +67,10 @@ class _Weight:
         if self.is_copied:
             self.parameter.copy_(self.master)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, *, with_master: bool) -> dict[str, Tensor]:
         """What a checkpoint must hold besides the parameter, by the names it has there."""
-        fields = ("step", "exp_avg", "exp_avg_sq", *(["master"] if self.is_copied else []))
+        copied = ["master"] if self.is_copied and with_master else []
+        fields = ("step", "exp_avg", "exp_avg_sq", *copied)
         return {f"{field}/{self.name}": getattr(self, field) for field in fields}
 
 
@@ -79,10 +81,24 @@ class Optimizer:
     nothing.
     """
 
-    def __init__(self, policy: Policy, phase: Phase, updates: int) -> None:
+    def __init__(
+        self, policy: Policy, phase: Phase, updates: int, *, beside: Optimizer | None = None
+    ) -> None:
+        """Moments start at zero.
+
+        Args:
+            policy: whose weights are optimised.
+            phase: rates and norms.
+            updates: optimizer steps there will be, for the learning rate's course.
+            beside: another optimizer of the same policy, which keeps the float32 copies of the weights for both.
+        """
         self._phase = phase
         self._updates = updates
-        self._weights = [_Weight.of(name, parameter) for name, parameter in policy.named_parameters()]
+        self._shares_masters = beside is not None
+        masters = {weight.name: weight.master for weight in beside._weights} if beside else {}
+        self._weights: list[_Weight] = [
+            _Weight.of(name, parameter, masters.get(name)) for name, parameter in policy.named_parameters()
+        ]
         self.updates_done = 0
 
     @property
@@ -151,12 +167,21 @@ class Optimizer:
             tensor.copy_(found[name])
 
     def _state(self) -> dict[str, Tensor]:
-        return {name: tensor for weight in self._weights for name, tensor in weight.state().items()}
+        return {
+            name: tensor
+            for weight in self._weights
+            for name, tensor in weight.state(with_master=not self._shares_masters).items()
+        }
+
+
+def total_norm(gradients: Iterable[Tensor]) -> Tensor:
+    """Length of the vector of all these gradients; 0 for none."""
+    return torch.nn.utils.get_total_norm(gradients)
 
 
 def _clip_norm(gradients: Sequence[Tensor], longest: float) -> float:
     """Scale gradients down in place where their common norm is longer; returns the norm before."""
-    norm = torch.nn.utils.get_total_norm(gradients)
+    norm = total_norm(gradients)
     share = torch.clamp(longest / (norm + 1e-6), max=1.0)
     for gradient in gradients:
         gradient.mul_(share)

@@ -67,16 +67,30 @@ def make_responses(
     responses = [list(row.request.prefix) + new for row, new in zip(rows, written, strict=True)]
     reward_B, statuses = _grade(rows, responses, encoder, grader)
     return Responses(
-        ids_BL=_pad(
-            [list(row.tokens.prompt) + r for row, r in zip(rows, responses, strict=True)],
-            encoder.pad_id,
-        ),
+        ids_BL=_ids(rows, responses, encoder.pad_id),
         prompt_length_B=torch.tensor([len(row.tokens.prompt) for row in rows]),
         batch=_batch(rows, responses, reward_B),
         finished_B=torch.tensor(finished),
         decode_steps=decode_steps,
         statuses=statuses,
         seconds={"generate": generated - started, "grade": time.perf_counter() - generated},
+    )
+
+
+def demonstrations(
+    method: Method, questions: Sequence[QuestionTokens], at: StepContext, pad_id: int
+) -> Responses:
+    """The rows of a method that only imitates: nothing is generated or graded."""
+    rows = [_Row(q, tokens, ask) for q, tokens in enumerate(questions) for ask in method.requests(tokens, at)]
+    responses = [list(row.request.prefix) for row in rows]
+    return Responses(
+        ids_BL=_ids(rows, responses, pad_id),
+        prompt_length_B=torch.tensor([len(row.tokens.prompt) for row in rows]),
+        batch=_batch(rows, responses, [0.0] * len(rows)),
+        finished_B=torch.ones(len(rows), dtype=torch.bool),
+        decode_steps=0,
+        statuses={},
+        seconds={},
     )
 
 
@@ -109,8 +123,8 @@ def _sample_key(row: _Row, at: StepContext) -> int:
 def _grade(
     rows: Sequence[_Row], responses: Sequence[list[int]], encoder: Encoder, grader: Grader
 ) -> tuple[list[float], dict[str, int]]:
-    """Reward of each row; demonstration rows are not graded and get 0."""
-    graded = [i for i, row in enumerate(rows) if not row.request.complete]
+    """Reward of each row, 0 of those that are not graded."""
+    graded = [i for i, row in enumerate(rows) if row.request.graded]
     grades = grader.grade([(rows[i].tokens.answer, encoder.decode(responses[i])) for i in graded])
     reward_B = [0.0] * len(rows)
     statuses: dict[str, int] = {}
@@ -134,6 +148,8 @@ def _batch(rows: Sequence[_Row], responses: Sequence[list[int]], reward_B: list[
     )
 
 
-def _pad(rows: Sequence[list[int]], pad_id: int) -> Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([row + [pad_id] * (width - len(row)) for row in rows])
+def _ids(rows: Sequence[_Row], responses: Sequence[list[int]], pad_id: int) -> Tensor:
+    """Prompts and responses, padded on the right; [B, L]."""
+    joined = [list(row.tokens.prompt) + response for row, response in zip(rows, responses, strict=True)]
+    width = max(map(len, joined))
+    return torch.tensor([row + [pad_id] * (width - len(row)) for row in joined])

@@ -1,4 +1,4 @@
-"""Log-probabilities and entropies of a rollout step's rows, in micro-batches by token budget.
+"""Log-probabilities and entropies of a rollout step's rows, in micro-batches.
 
 Axes: B rows (responses) of the whole rollout step, T response tokens.
 """
@@ -6,12 +6,61 @@ Axes: B rows (responses) of the whole rollout step, T response tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from prefix_rft.local.policy import Policy
 from prefix_rft.local.rollouts import Responses
+
+
+class Split(Protocol):
+    """How rows are cut into micro-batches."""
+
+    def __call__(self, length_B: Tensor, /) -> list[Tensor]:
+        """Positions in `length_B` (tokens of each row, prompt included), every one in exactly one part."""
+
+
+@dataclass(frozen=True)
+class TokenBudget:
+    """Rows by length, cut so that rows times longest row stays within the budget."""
+
+    tokens: int
+    """Budget of one forward pass; a longer row goes alone."""
+
+    def __call__(self, length_B: Tensor, /) -> list[Tensor]:
+        """See `Split`."""
+        order = length_B.argsort(stable=True)
+        groups: list[list[int]] = []
+        for position, length in zip(order.tolist(), length_B[order].tolist(), strict=True):
+            if not groups or (len(groups[-1]) + 1) * length > self.tokens:
+                groups.append([])
+            groups[-1].append(position)
+        return [torch.tensor(group) for group in groups]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """So many parts of consecutive rows, whose row counts differ by 1 at most; fewer where there are fewer rows."""
+
+    count: int
+
+    def __call__(self, length_B: Tensor, /) -> list[Tensor]:
+        """See `Split`."""
+        parts = torch.arange(len(length_B)).tensor_split(self.count)
+        return [part for part in parts if len(part)]
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """Consecutive rows: one, then two, four and so on; the last part takes what is left."""
+
+    def __call__(self, length_B: Tensor, /) -> list[Tensor]:
+        """See `Split`."""
+        cuts = [2**k - 1 for k in range(1, len(length_B).bit_length())]
+        parts = torch.arange(len(length_B)).tensor_split(cuts)
+        return [part for part in parts if len(part)]
 
 
 @dataclass(frozen=True)
@@ -21,8 +70,7 @@ class Scorer:
     policy: Policy
     responses: Responses
     temperature: float
-    micro_batch_tokens: int
-    """Token budget (rows times longest row) of one forward pass; a longer row goes alone."""
+    split: Split
 
     def forward(self, rows: Tensor, *, with_entropy: bool) -> tuple[Tensor, Tensor | None]:
         """One pass over these rows, differentiable: two [rows, longest response of them] tensors."""
@@ -57,15 +105,9 @@ class Scorer:
         return entropy_BT
 
     def micro_batches(self, rows: Tensor) -> list[Tensor]:
-        """These rows by length, cut so that rows times longest row stays within the token budget."""
+        """These rows, cut by the split."""
         length_B = self.responses.prompt_length_B[rows] + self.responses.batch.response_length_B[rows]
-        order = length_B.argsort(stable=True)
-        groups: list[list[int]] = []
-        for row, length in zip(rows[order].tolist(), length_B[order].tolist(), strict=True):
-            if not groups or (len(groups[-1]) + 1) * length > self.micro_batch_tokens:
-                groups.append([])
-            groups[-1].append(row)
-        return [torch.tensor(group) for group in groups]
+        return [rows[part] for part in self.split(length_B)]
 
     def _zeros(self) -> Tensor:
         return torch.zeros(len(self.responses.batch), self.responses.batch.width)

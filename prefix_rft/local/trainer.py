@@ -6,21 +6,23 @@ save: interrupted anywhere and resumed, a run ends with the same bits on a CPU a
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from prefix_rft import data
 from prefix_rft.data.encode import Encoder, encode_questions, load_encoder
 from prefix_rft.errors import CheckpointError, DataError, TrainingError
 from prefix_rft.grading import Grader, make_grader
+from prefix_rft.local.interleaved import Interleaved
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.order import QuestionOrder
 from prefix_rft.local.policy import Policy, load_policy
 from prefix_rft.local.rollouts import Responses, make_responses
 from prefix_rft.local.stop import InterruptedRunError, StopFlag
-from prefix_rft.local.update import Batching, LossRule, UpdateReport, update
+from prefix_rft.local.update import Batching, LossRule, update
 from prefix_rft.local.validation import validate
 from prefix_rft.methods import Method, make_method
 from prefix_rft.rollout import QuestionTokens, StepContext
@@ -31,6 +33,9 @@ from prefix_rft.runs.store import RunDir
 from prefix_rft.settings import PretrainedModel, RlPhase, RunConfig, SftPhase
 
 OPTIMIZER_FILE = "optimizer.safetensors"
+INTERLEAVED_FILE = "optimizer_interleaved.safetensors"
+METHOD_FILE = "method.json"
+"""What the method remembers from step to step."""
 
 
 class Progress(Protocol):
@@ -105,6 +110,7 @@ class Trainer:
         self.total_steps = self._total_steps()
         updates = self.total_steps * self.rule.mini_batches
         self.optimizer = Optimizer(self.policy, self.phase, updates)
+        self.interleaved = self._make_interleaved()
         self.metrics = MetricsWriter(run.path)
         self.step = self._resume()
 
@@ -129,14 +135,14 @@ class Trainer:
         except TrainingError as error:
             raise TrainingError(f"rollout step {self.step + 1}: {error}") from error
         updating = time.perf_counter()
-        report = self._update(responses, at)
+        values = {**_rollout_metrics(responses), **self._update(responses, at)}
         self.step += 1
         seconds = {"time/step": time.perf_counter() - started, "time/update": time.perf_counter() - updating}
         seconds |= {f"time/{name}": value for name, value in responses.seconds.items()}
         self.metrics.append(
             self.step,
             "train",
-            {**_rollout_metrics(responses), **report.metrics(), "learning_rate": rate, **seconds},
+            {**values, "learning_rate": rate, **seconds},
         )
         if self._is_due(self.phase.validate_every):
             self._validate()
@@ -145,7 +151,7 @@ class Trainer:
         return make_responses(
             self.policy,
             self.method,
-            [self.data.train[i] for i in self.order.at(at.step)],
+            self._questions(at),
             at,
             encoder=self.encoder,
             grader=self.grader,
@@ -153,10 +159,32 @@ class Trainer:
             temperature=self.rule.temperature,
         )
 
-    def _update(self, responses: Responses, at: StepContext) -> UpdateReport:
+    def _questions(self, at: StepContext) -> list[QuestionTokens]:
+        return [self.data.train[i] for i in self.order.at(at.step)]
+
+    def _update(self, responses: Responses, at: StepContext) -> dict[str, float]:
+        report = update(self.policy, self.optimizer, self.method, responses, self.rule, self._batching(), at)
+        if self.interleaved is None:
+            return report.metrics()
+        taken = self.method.take_interleaved(self._questions(at), responses.batch)
+        return {**report.metrics(), **self.interleaved.step(taken, at)}
+
+    def _batching(self) -> Batching:
         backend = self.config.backend
-        batching = Batching(backend.micro_batch_tokens, backend.skip_zero_weight_rows)
-        return update(self.policy, self.optimizer, self.method, responses, self.rule, batching, at)
+        return Batching(backend.micro_batch_tokens, backend.skip_zero_weight_rows)
+
+    def _make_interleaved(self) -> Interleaved | None:
+        if self.method.interleaved is None:
+            return None
+        return Interleaved(
+            self.policy,
+            self.method.interleaved,
+            self.data.train,
+            self._batching(),
+            beside=self.optimizer,
+            max_response_tokens=self.config.data.max_response_tokens,
+            pad_id=self.encoder.pad_id,
+        )
 
     def _validate(self) -> None:
         if not self.data.validation:
@@ -206,6 +234,11 @@ class Trainer:
                     f"{file} is missing; delete {newest.path} to resume from the one before"
                 )
             self.optimizer.load(file)
+            if self.interleaved is not None:
+                self.interleaved.load(newest.path / INTERLEAVED_FILE)
+            remembered = newest.path / METHOD_FILE
+            if remembered.exists() or self.method.state():
+                self.method.restore(_read_state(remembered))
         return step
 
     def _save(self) -> None:
@@ -216,6 +249,25 @@ class Trainer:
         self.policy.save(folder)
         self.encoder.save(folder)
         self.optimizer.save(folder / OPTIMIZER_FILE)
+        if self.interleaved is not None:
+            self.interleaved.save(folder / INTERLEAVED_FILE)
+        if state := self.method.state():
+            (folder / METHOD_FILE).write_text(json.dumps(state) + "\n", encoding="utf-8")
+
+
+def _read_state(file: Path) -> dict[str, Any]:
+    """What a method remembers.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    try:
+        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{file} cannot be read ({error}); delete {file.parent} to resume from the one before"
+        ) from None
+    return state
 
 
 def load_model_encoder(config: RunConfig, source: Path | str) -> Encoder:
@@ -289,6 +341,8 @@ def _rollout_metrics(responses: Responses) -> dict[str, float]:
     if bool(hybrid_B.any()):
         prefix_B = batch.prefix_length_B[hybrid_B].float()
         values["reward_hybrid"] = float(batch.reward_B[hybrid_B].mean())
+        if "reward" in values:
+            values["reward_gap"] = values["reward_hybrid"] - values["reward"]
         values["response_length_hybrid"] = float(length_B[hybrid_B].mean())
         values["prefix_tokens"] = float(prefix_B.mean())
         values["prefix_share"] = float((prefix_B / length_B[hybrid_B]).mean())

@@ -8,18 +8,19 @@ Axes: B rows (responses) of the whole rollout step, T response tokens.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from prefix_rft.errors import TrainingError
+from prefix_rft.local.gradient_parts import GradientParts
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Policy
 from prefix_rft.local.rollouts import Responses
-from prefix_rft.local.scoring import Scorer
+from prefix_rft.local.scoring import Scorer, Split, TokenBudget
 from prefix_rft.methods.base import Method
-from prefix_rft.objective import PpoClip, Surrogate, entropy_bonus, row_scale, surrogate
+from prefix_rft.objective import PpoClip, Surrogate, entropy_bonus, surrogate, token_scale
 from prefix_rft.rollout import RolloutBatch, StepContext, TokenWeights
 from prefix_rft.settings import Aggregation, RlPhase, SftPhase
 
@@ -36,6 +37,7 @@ class LossRule:
     clip: PpoClip = field(default_factory=PpoClip)
     entropy_coefficient: float = 0.0
     entropy_of_current: bool = False
+    gradient_norms_every: int = 0
 
     @classmethod
     def of(cls, phase: SftPhase | RlPhase, constant: int) -> LossRule:
@@ -50,7 +52,12 @@ class LossRule:
             PpoClip(phase.clip_low, phase.clip_high, phase.dual_clip),
             phase.entropy_coefficient,
             phase.entropy_of == "current",
+            phase.gradient_norms_every,
         )
+
+    def measures_parts(self, step: int) -> bool:
+        """Whether the gradient's imitated and explored parts are measured at this rollout step (from 0)."""
+        return self.gradient_norms_every > 0 and step % self.gradient_norms_every == 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class Batching:
 
     micro_batch_tokens: int
     skip_zero_weight_rows: bool
+    split: Split | None = None
+    """Packs the rows where given; the token budget does otherwise."""
 
 
 @dataclass
@@ -74,6 +83,11 @@ class UpdateReport:
     ratio_tokens: float = 0.0
     entropy: float = 0.0
     """Sum over explored tokens."""
+    entropy_imitated: float | None = None
+    """Mean over all imitated tokens, updated or not, under the policy that made the rollouts; None: not looked at."""
+    norm_imitated: list[float] = field(default_factory=list)
+    """Norm of the imitated tokens' part of the gradient, of each mini-batch where it is measured."""
+    norm_explored: list[float] = field(default_factory=list)
     explored_tokens: int = 0
     imitated_tokens: int = 0
     rows: int = 0
@@ -85,7 +99,18 @@ class UpdateReport:
             "grad_norm": self.grad_norm,
             "updated_rows": float(self.rows),
             "imitated_tokens": float(self.imitated_tokens),
+            "explored_tokens": float(self.explored_tokens),
         }
+        if self.imitated_tokens + self.explored_tokens:
+            values["imitated_share"] = self.imitated_tokens / (self.imitated_tokens + self.explored_tokens)
+        if self.entropy_imitated is not None:
+            values["entropy_imitated"] = self.entropy_imitated
+        if self.norm_imitated:
+            imitated, explored = sum(self.norm_imitated), sum(self.norm_explored)
+            values["grad_norm_imitated"] = imitated / len(self.norm_imitated)
+            values["grad_norm_explored"] = explored / len(self.norm_explored)
+            if imitated + explored:
+                values["grad_share_imitated"] = imitated / (imitated + explored)
         if self.ratio_tokens:
             values["clip_fraction"] = self.clipped / self.ratio_tokens
             values["approx_kl"] = self.log_ratio / self.ratio_tokens
@@ -108,7 +133,8 @@ def update(
     Raises:
         TrainingError: a loss or a gradient is not finite.
     """
-    scorer = Scorer(policy, responses, rule.temperature, batching.micro_batch_tokens)
+    split = batching.split or TokenBudget(batching.micro_batch_tokens)
+    scorer = Scorer(policy, responses, rule.temperature, split)
     skip = batching.skip_zero_weight_rows
     return _Update(optimizer, method, responses.batch, scorer, rule, at, skip).run()
 
@@ -129,9 +155,11 @@ class _Update:
         self.optimizer, self.method, self.batch, self.scorer = optimizer, method, batch, scorer
         self.rule, self.at, self.skip = rule, at, skip_zero_weight_rows
         self.response_BT, self.imitated_BT = batch.response_BT(), batch.imitated_BT()
-        self.alpha_BT, self.beta_BT = torch.zeros(2, *self.response_BT.shape)
-        self.scale_B = torch.zeros(len(batch))
+        self.alpha_BT, self.beta_BT, self.scale_BT = torch.zeros(3, *self.response_BT.shape)
         self.old_logp_BT = torch.zeros(self.response_BT.shape)
+        self.clip = replace(rule.clip, explored=method.clips_explored)
+        # A gradient without imitated tokens has no parts to tell apart.
+        self.measures = rule.measures_parts(at.step) and bool(self.imitated_BT.any())
         self.report = UpdateReport()
 
     def run(self) -> UpdateReport:
@@ -139,6 +167,7 @@ class _Update:
         parts = [(part_B == part).nonzero()[:, 0] for part in range(int(part_B.max()) + 1)]
         if not self.rule.entropy_of_current:
             entropy_BT = self._entropies(torch.arange(len(self.batch)))
+            self._report_entropy(entropy_BT)
             for part, rows in enumerate(parts):
                 self._weigh(part, rows, entropy_BT)
         # The first mini-batch meets the old policy itself: its old log-probabilities are its current ones.
@@ -157,8 +186,10 @@ class _Update:
         return question_B * self.rule.mini_batches // (int(question_B.max()) + 1)
 
     def _entropies(self, rows: Tensor) -> Tensor | None:
-        """Entropies of the hybrid ones among these rows, if the method asks for them."""
-        return self.scorer.entropies(rows[self.batch.hybrid_B[rows]]) if self.method.wants_entropy else None
+        """Entropies of those among these rows that the method looks at, if it asks for any."""
+        if not self.method.wants_entropy:
+            return None
+        return self.scorer.entropies(rows[self.method.entropy_rows(self.batch)[rows]])
 
     def _weigh(self, part: int, rows: Tensor, entropy_BT: Tensor | None) -> None:
         """Fill in the weights of a mini-batch's tokens and the scale of its rows."""
@@ -167,9 +198,8 @@ class _Update:
         weights = self.method.weights(mini, entropy_BT, self.at, part)
         self.alpha_BT[rows, : mini.width] = weights.alpha_BT
         self.beta_BT[rows, : mini.width] = weights.beta_BT
-        length_B = mini.response_length_B
-        self.scale_B[rows] = row_scale(
-            self.rule.aggregation, length_B, len(rows), int(length_B.sum()), self.rule.constant
+        self.scale_BT[rows, : mini.width] = token_scale(
+            mini, self.rule.aggregation, self.rule.constant, self.method.imitation.scale
         )
 
     def _remember_old(self, rows: Tensor) -> None:
@@ -187,9 +217,15 @@ class _Update:
 
     def _optimizer_step(self, part: int, rows: Tensor) -> None:
         self.optimizer.zero_grad()
+        parts = GradientParts(self.scorer.policy) if self.measures else None
         loss = sum(
-            self._backward(micro, first=part == 0) for micro in self.scorer.micro_batches(self._active(rows))
+            self._backward(micro, parts, first=part == 0)
+            for micro in self.scorer.micro_batches(self._active(rows))
         )
+        if parts is not None:
+            imitated, explored = parts.norms()
+            self.report.norm_imitated.append(imitated)
+            self.report.norm_explored.append(explored)
         norm = self.optimizer.step()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
@@ -200,7 +236,7 @@ class _Update:
         self.report.loss += loss
         self.report.grad_norm += norm
 
-    def _backward(self, rows: Tensor, *, first: bool) -> float:
+    def _backward(self, rows: Tensor, parts: GradientParts | None, *, first: bool) -> float:
         """Add one micro-batch's gradient; returns its share of the mini-batch's loss."""
         width = int(self.batch.response_length_B[rows].max())
         weights = TokenWeights(self.alpha_BT[rows, :width], self.beta_BT[rows, :width])
@@ -216,15 +252,22 @@ class _Update:
             response_BT=self._weighted_BT(rows)[:, :width],
             imitated_BT=self.imitated_BT[rows, :width],
             imitation=self.method.imitation,
-            clip=self.rule.clip,
+            clip=self.clip,
         )
         loss_BT = losses.loss_BT
         if bonus and entropy_BT is not None:
             loss_BT = loss_BT + entropy_bonus(entropy_BT, explored_BT, bonus)
-        loss = (loss_BT * self.scale_B[rows, None]).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss_BT = loss_BT * self.scale_BT[rows, :width]
+        if parts is not None:
+            parts.add_imitated(loss_BT, weights.beta_BT != 0)
+        loss = loss_BT.sum()
+        loss.backward()
         self._report(losses, weights, entropy_BT)
         return float(loss.detach())
+
+    def _report_entropy(self, entropy_BT: Tensor | None) -> None:
+        if entropy_BT is not None and bool(self.imitated_BT.any()):
+            self.report.entropy_imitated = float(entropy_BT[self.imitated_BT].mean())
 
     def _report(self, losses: Surrogate, weights: TokenWeights, entropy_BT: Tensor | None) -> None:
         explored_BT, imitated_BT = weights.alpha_BT != 0, weights.beta_BT != 0

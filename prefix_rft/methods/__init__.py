@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from prefix_rft.errors import SettingsError, unknown
 from prefix_rft.methods.base import Method
+from prefix_rft.methods.dr_po import DrPo
+from prefix_rft.methods.luffy import Luffy
 from prefix_rft.methods.prefix_rft import PrefixRft
+from prefix_rft.methods.relift import Relift
 from prefix_rft.methods.rft import Rft
+from prefix_rft.methods.rl_sft_loss import RlSftLoss
 from prefix_rft.methods.sft import Sft
 from prefix_rft.methods.sft_rft import SftRft
+from prefix_rft.methods.uft import Uft
 from prefix_rft.settings.method import MethodSettings
 
 __all__ = ["METHODS", "Method", "make_method"]
 
-# To add a method: its settings in settings/method.py (and in the union there), one file here that cites its
-# paper and states its rule, a line below, a case in tests/prefix_rft/methods/test_splits.py and a test file
-# of its own beside it. A method that starts from another's checkpoint says so in prefix_rft/stages.py.
+# To add a method: one file here that cites its paper and states its rule, and a line below; CONTRIBUTING.md walks
+# through it, its settings included.
 METHODS: dict[str, type[Method]] = {
     "sft": Sft,
     "rft": Rft,
     "sft_rft": SftRft,
+    "rl_sft_loss": RlSftLoss,
+    "uft": Uft,
+    "luffy": Luffy,
+    "relift": Relift,
+    "dr_po": DrPo,
     "prefix_rft": PrefixRft,
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from prefix_rft import keyed
 from prefix_rft.advantage import advantages
 from prefix_rft.clipping import kept_BT, needs_entropy
-from prefix_rft.methods.base import Method
+from prefix_rft.methods.base import ImitationRule, Method
 from prefix_rft.prefix import prefix_length
 from prefix_rft.rollout import QuestionTokens, RolloutBatch, RolloutRequest, StepContext, TokenWeights
 from prefix_rft.settings.method import PrefixRftMethod
@@ -16,7 +17,8 @@ from prefix_rft.settings.method import PrefixRftMethod
 class PrefixRft(Method):
     """Rollouts: N - h ordinary, h hybrid with a prefix each. Imitated: the prefixes.
 
-    alpha = A of the rollout; beta = A of the prefix on the imitated tokens that entropy-based clipping keeps.
+    alpha = A of the rollout; beta = A of the prefix (or a static weight) on the imitated tokens that entropy-based
+    clipping keeps.
     """
 
     phase = "rl"
@@ -24,7 +26,7 @@ class PrefixRft(Method):
 
     def __init__(self, settings: PrefixRftMethod, max_response_tokens: int) -> None:
         super().__init__(settings, max_response_tokens)
-        self.imitation = "clipped_ratio" if settings.clip_prefix else "ratio"
+        self.imitation = ImitationRule("clipped_ratio" if settings.clip_prefix else "ratio")
         self.wants_entropy = needs_entropy(settings.clipping)
 
     def requests(self, question: QuestionTokens, at: StepContext) -> list[RolloutRequest]:
@@ -45,10 +47,11 @@ class PrefixRft(Method):
         """Each row's own advantage on explored tokens, the prefix's on the imitated tokens that are kept."""
         advantage = advantages(batch, self.settings.baseline, self.settings.divide_by_std)
         rng = keyed.generator("clipping", at.seed, at.step, part)
-        kept = kept_BT(batch, entropy_BT, self.settings.clipping, rng)
+        kept = kept_BT(batch, batch.imitated_BT(), entropy_BT, self.settings.clipping, rng)
+        static = self.settings.static_weight
+        prefix_B = advantage.prefix_B if static is None else torch.full_like(advantage.prefix_B, static)
         return TokenWeights(
-            alpha_BT=advantage.own_B[:, None] * batch.explored_BT(),
-            beta_BT=advantage.prefix_B[:, None] * kept,
+            alpha_BT=advantage.own_B[:, None] * batch.explored_BT(), beta_BT=prefix_B[:, None] * kept
         )
 
     def _prefix_length(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from prefix_rft.errors import DataError
-from prefix_rft.methods.base import Method
+from prefix_rft.methods.base import Method, demonstration_row
 from prefix_rft.rollout import QuestionTokens, RolloutBatch, RolloutRequest, StepContext, TokenWeights
 
 
@@ -14,22 +13,12 @@ class Sft(Method):
     """Rollouts: none. Imitated: every token of the demonstration. alpha = 0, beta = 1."""
 
     phase = "sft"
-    imitation = "likelihood"
 
     def requests(self, question: QuestionTokens, at: StepContext) -> list[RolloutRequest]:
-        """The demonstration as a row of its own; none for a question without one.
-
-        Raises:
-            DataError: the demonstration exceeds the response budget.
-        """
+        """The demonstration as a row of its own; none for a question without one."""
         if question.demonstration is None:
             return []
-        if len(question.demonstration) > self.max_response_tokens:
-            raise DataError(
-                f"question {question.id!r}: its demonstration has {len(question.demonstration)} tokens, more "
-                f"than max_response_tokens={self.max_response_tokens}. Raise it or drop the demonstration."
-            )
-        return [RolloutRequest(rollout=0, prefix=question.demonstration, prefix_id=0, complete=True)]
+        return [demonstration_row(question, 0, self.max_response_tokens, graded=False)]
 
     def weights(
         self, batch: RolloutBatch, entropy_BT: Tensor | None, at: StepContext, part: int

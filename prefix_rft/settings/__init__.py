@@ -7,11 +7,16 @@ from prefix_rft.settings.evaluation import EvaluationSettings, ValidationSetting
 from prefix_rft.settings.grading import GradingSettings
 from prefix_rft.settings.method import (
     Clipping,
+    DrPoMethod,
+    LuffyMethod,
     MethodSettings,
     PrefixRftMethod,
+    ReliftMethod,
     RftMethod,
+    RlSftLossMethod,
     SftMethod,
     SftRftMethod,
+    UftMethod,
 )
 from prefix_rft.settings.model import Architecture, ModelSettings, PretrainedModel, ScratchModel, TinyModel
 from prefix_rft.settings.optimisation import Aggregation, OptimisationSettings, RlPhase, SftPhase
@@ -35,6 +40,7 @@ __all__ = [
     "ConstantPrefix",
     "CosinePrefix",
     "DataSettings",
+    "DrPoMethod",
     "EvaluationSettings",
     "GradingSettings",
     "HubData",
@@ -42,6 +48,7 @@ __all__ = [
     "LauncherSettings",
     "LinearPrefix",
     "LocalBackend",
+    "LuffyMethod",
     "MethodSettings",
     "ModelSettings",
     "OptimisationSettings",
@@ -49,8 +56,10 @@ __all__ = [
     "PrefixRftMethod",
     "PrefixSchedule",
     "PretrainedModel",
+    "ReliftMethod",
     "RftMethod",
     "RlPhase",
+    "RlSftLossMethod",
     "RunConfig",
     "ScratchModel",
     "Settings",
@@ -59,6 +68,7 @@ __all__ = [
     "SftRftMethod",
     "TinyModel",
     "TrackingSettings",
+    "UftMethod",
     "UniformPrefix",
     "ValidationSettings",
     "parse",

@@ -38,17 +38,21 @@ class ChainData(_Data):
     max_prompt_tokens: int = Field(16, ge=1)
     """Longest prompt; a question of k operations has 3k + 3 tokens."""
     max_response_tokens: int = Field(32, ge=2)
-    """Longest response, prefix included; an expert's solution of k operations has 6k + 6 tokens."""
+    """Longest response, prefix included; an expert's solution of k operations has 6k + 6 tokens, more if wordy."""
     modulus: int = Field(4, ge=2, le=10)
     """m: digits run from 0 to m - 1."""
     min_operations: int = Field(3, ge=1)
     """Fewest operations of a question."""
     max_operations: int = Field(4, ge=1)
     """Most operations of a question."""
-    teacher: Literal["systematic", "slips"] = "systematic"
-    """How demonstrations go wrong: always at the same kind of step, or by random slips."""
+    teacher: Literal["systematic", "slips", "perfect"] = "systematic"
+    """How demonstrations go wrong: always at the same kind of step, by random slips, or never."""
     slip_rate: float = Field(0.3, ge=0, le=1)
     """Share of demonstrations with one slip (teacher=slips only)."""
+    fillers: int = Field(0, ge=0, le=8)
+    """Most letters that the expert writes between two steps: 1 to so many, then the result again; 0: none."""
+    filler_kinds: int = Field(4, ge=1, le=26)
+    """Different letters that fillers are drawn from; the vocabulary has them only where fillers > 0."""
     train_questions: int = Field(1024, ge=1)
     """Training questions."""
     validation_questions: int = Field(256, ge=1)
@@ -57,6 +61,11 @@ class ChainData(_Data):
     """Test questions, disjoint from both."""
     seed: int = 1
     """Seed of the questions and of the teacher's mistakes."""
+
+    @property
+    def letters(self) -> int:
+        """Letters in the vocabulary."""
+        return self.filler_kinds if self.fillers else 0
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
@@ -70,10 +79,13 @@ class ChainData(_Data):
 
     def _fits(self) -> None:
         k = self.max_operations
-        if self.max_prompt_tokens < 3 * k + 3 or self.max_response_tokens < 6 * k + 6:
+        prompt, response = 3 * k + 3, 6 * k + 6
+        if self.fillers:
+            response += (k - 1) * (self.fillers + 2)
+        if self.max_prompt_tokens < prompt or self.max_response_tokens < response:
             raise ValueError(
-                f"max_operations={k} needs max_prompt_tokens >= {3 * k + 3} (is {self.max_prompt_tokens}) "
-                f"and max_response_tokens >= {6 * k + 6} (is {self.max_response_tokens})"
+                f"max_operations={k} with fillers={self.fillers} needs max_prompt_tokens >= {prompt} (is "
+                f"{self.max_prompt_tokens}) and max_response_tokens >= {response} (is {self.max_response_tokens})"
             )
 
     def _enough(self) -> None:

@@ -27,6 +27,8 @@ class EvaluationSettings(Settings):
     """Name of the protocol, shown under tables and used as a folder name."""
     splits: tuple[Literal["validation", "test"], ...] = ("test",)
     """Splits of the data that are evaluated after training."""
+    questions: int | None = Field(None, ge=1)
+    """Use only the first questions of each split; null uses all."""
     samples: int = Field(32, ge=1)
     """n: samples a question."""
     temperature: float = Field(0.6, ge=0)

@@ -46,8 +46,8 @@ class Architecture(Settings):
 class TinyModel(Settings):
     """A tiny model for the embedded task, trained by the suite itself before anything else.
 
-    Two phases: chains solved mostly one operation a step (the skill); then chains in the base's own habit of jumping
-    two operations at a time (which hides the skill).
+    First single operations and then chains solved mostly one operation a step (the skill); then chains in the base's
+    own habit of jumping two operations at a time (which hides the skill).
     """
 
     kind: Literal["tiny"] = "tiny"
@@ -55,16 +55,24 @@ class TinyModel(Settings):
     """Shape."""
     base_seed: int = 0
     """Seed of initialisation and of the base training; another seed is another base model."""
-    skill_steps: int = Field(1000, ge=0)
+    attempts: int = Field(3, ge=1)
+    """Times that the schooling is begun, from other weights, before a seed that does not learn is refused."""
+    single_steps: int = Field(500, ge=0)
+    """Most optimizer steps on single operations; ends once learnt."""
+    skill_steps: int = Field(500, ge=0)
     """Most optimizer steps on chains solved `skill_stepwise` of the time one operation a step; ends once learnt."""
     polish_steps: int = Field(150, ge=0)
     """Optimizer steps on the same chains with a falling learning rate."""
+    polish_wordy: float = Field(0.0, ge=0, le=1)
+    """Share of the solutions of the polish that have the expert's fillers (data with fillers only)."""
     skill_stepwise: float = Field(0.95, ge=0, le=1)
     """Share of one-operation steps while the skill is learnt; the rest are jumps of two."""
     habit_steps: int = Field(60, ge=0)
     """Optimizer steps on chains in the base's habit."""
     habit_stepwise: float = Field(0.01, ge=0, le=1)
     """Share of one-operation steps in the habit; near 0 hides the skill, larger leaves it weakly visible."""
+    habit_guessed: float = Field(0.0, ge=0, le=1)
+    """Share of the habit's jumps whose result is a guess; at 0 some bases learn to jump well."""
 
 
 class ScratchModel(Settings):

@@ -73,7 +73,9 @@ class RlPhase(_Phase):
     entropy_coefficient: float = Field(0.0, ge=0)
     """Weight of an entropy bonus over explored tokens."""
     entropy_of: Literal["old", "current"] = "old"
-    """Which policy's entropies select imitated tokens: the one that made the rollouts, or the one being updated."""
+    """Which policy's entropies select tokens: the one that made the rollouts, or the one being updated."""
+    gradient_norms_every: int = Field(5, ge=0)
+    """Rollout steps between two measurements of the gradient's imitated and explored parts; 0 measures none."""
 
     @model_validator(mode="after")
     def mini_batches_have_questions(self) -> Self:

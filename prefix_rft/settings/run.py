@@ -10,7 +10,7 @@ from prefix_rft.settings.backend import BackendSettings
 from prefix_rft.settings.base import Settings
 from prefix_rft.settings.data import ChainData, DataSettings
 from prefix_rft.settings.evaluation import EvaluationSettings
-from prefix_rft.settings.method import MethodSettings, PrefixRftMethod
+from prefix_rft.settings.method import DrPoMethod, MethodSettings, PrefixRftMethod
 from prefix_rft.settings.model import ModelSettings, ScratchModel, TinyModel
 from prefix_rft.settings.optimisation import OptimisationSettings
 from prefix_rft.settings.tracking import LauncherSettings, TrackingSettings
@@ -84,7 +84,9 @@ def _skipping_rows_is_exact(config: RunConfig) -> None:
 
 def _prefix_fits(config: RunConfig) -> None:
     method = config.method
-    if isinstance(method, PrefixRftMethod) and method.min_prefix_tokens >= config.data.max_response_tokens:
+    if not isinstance(method, PrefixRftMethod | DrPoMethod):
+        return
+    if method.min_prefix_tokens >= config.data.max_response_tokens:
         raise ValueError(
             f"method.min_prefix_tokens={method.min_prefix_tokens} leaves nothing to write within "
             f"data.max_response_tokens={config.data.max_response_tokens}"

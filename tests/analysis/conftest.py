@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,28 @@ class Builder:
         write_json(run.path / "provenance.json", {"source": source, "earlier": []})
         self.evaluate(run, np.array(correct_QS, dtype=np.bool_))
         return cell_of(run)
+
+    def on_bases(
+        self,
+        rows: Mapping[str, tuple[str, Sequence[float]]],
+        seeds: int = 3,
+        base_seeds: Sequence[int] = (0, 2),
+    ) -> list[Cell]:
+        """Finished runs of rows `<name>, base_seed=<seed>`; a method and a rate for each base model."""
+        return [
+            replace(
+                self.done(
+                    method,
+                    seed,
+                    verdicts(rate, name, base, seed),
+                    model={"kind": "tiny", "base_seed": base},
+                ),
+                label=f"{name}, base_seed={base}",
+            )
+            for name, (method, rates) in rows.items()
+            for base, rate in zip(base_seeds, rates, strict=True)
+            for seed in range(seeds)
+        ]
 
     def evaluate(self, run: RunDir, correct_QS: Bits, **protocol: Any) -> Path:
         """Samples, verdicts and scores; `protocol` changes fields of its record."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from analysis.cells import cell_of
-from analysis.design import design_note
-from analysis.report import published_table, write_report
+from analysis.published_table import published_table
+from analysis.report import write_report, write_results
 from analysis.results import frames, load_results
 from prefix_rft.runs.atomic import write_json
 from prefix_rft.runs.state import StateWriter
@@ -32,7 +33,8 @@ def cells(build, make_verdicts):
 def test_the_folder_holds_everything_and_the_page_links_to_it(build, cells, tmp_path):
     written = write_report(build.store, tmp_path / "report", cells, date="2026-11-21", title="Main table")
     names = {str(path.relative_to(tmp_path / "report")) for path in written}
-    figures = {f"figures/{name}.{kind}" for name in ("learning_curves", "scores") for kind in ("png", "pdf")}
+    drawn = ("learning_curves", "scores")
+    figures = {f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf")}
     assert names == figures | {"report.md", "table.md", "table.csv", "table.tex", "scores.csv", "curves.csv"}
     assert all(path.stat().st_size > 0 for path in written)
     page = written[0].read_text()
@@ -104,33 +106,58 @@ def test_published_numbers_stand_beside_ours(build, cells):
     table = published_table(load_results(build.store, cells))
     rows = {row.entries[0].value: [entry.value for entry in row.entries[1:]] for row in table.rows}
     assert rows["SFT→RFT"] == [None, 48.2, 57.0]
+    assert rows["UFT"] == [None, 44.2, None]
     assert rows["Prefix-RFT"][1:] == [51.8, 51.8]
     assert rows["Prefix-RFT"][0] == pytest.approx(0.8, abs=0.05)
-    assert "published, Qwen2.5-Math-7B average of six" in table.notes[0]
+    assert "Qwen2.5-Math-7B, average of six" in table.notes[0]
 
 
-def test_the_note_on_the_task_follows_its_settings(build, make_verdicts):
-    model = {"kind": "tiny", "habit_stepwise": 0.3}
-    data = {
-        "kind": "chain",
-        "max_prompt_tokens": 16,
-        "max_response_tokens": 32,
-        "teacher": "slips",
-        "slip_rate": 0.25,
-    }
-    cell = build.done("sft", 0, make_verdicts(0.5), model=model, data=data)
-    note = design_note(load_results(build.store, [cell]))
-    assert "a habit that lets it show now and then" in note
-    assert "slips at random in 25% of the demonstrations" in note
-    assert "systematically" not in note
-    assert "ceiling" not in note
-    assert "demonstrations may add nothing" in note
+def test_an_ablation_stands_beside_its_own_published_table(build, make_verdicts):
+    rates = {"Prefix-RFT": 0.8, "update all": 0.5}
+    keeps = {"Prefix-RFT": 0.2, "update all": 1.0}
+    cells = [
+        replace(
+            build.done(
+                "prefix_rft",
+                seed,
+                make_verdicts(rate, label, seed),
+                method={"name": "prefix_rft", "clipping": {"keep": keeps[label]}},
+            ),
+            label=label,
+        )
+        for label, rate in rates.items()
+        for seed in (0, 1)
+    ]
+    table = published_table(load_results(build.store, cells, sweep="prefix_weighting"))
+    assert [column.title for column in table.columns[2:]] == ["arXiv 2507.01679, Table 8"]
+    assert [(row.entries[0].value, row.entries[2].value) for row in table.rows] == [
+        ("Prefix-RFT", 51.8),
+        ("update all", 45.7),
+    ]
+    assert published_table(load_results(build.store, cells, sweep="baseline_choice")) is None
 
 
-def test_other_data_have_no_note_on_the_task(build, make_verdicts, tmp_path):
-    (tmp_path / "train.jsonl").write_text('{"id": "1", "problem": "1+1", "answer": "2", "solution": "2"}\n')
-    data = {"kind": "jsonl", "path": str(tmp_path / "train.jsonl")}
-    cell = build.done(
-        "rft", 0, make_verdicts(0.5), data=data | {"max_response_tokens": 64}, model={"kind": "scratch"}
+def test_what_is_reproduced_and_a_note_stand_below_the_heading(build, cells, tmp_path):
+    results = load_results(build.store, cells)
+    (page, *_) = write_results(
+        results, tmp_path, date="2026-11-21", title="T", reproduces="Table 1", note="Half the seeds."
     )
-    assert design_note(load_results(build.store, [cell])) is None
+    assert page.read_text().startswith("# T\n\n2026-11-21. 7 of 8 runs evaluated on the test split")
+    assert "\n\nReproduces: Table 1.\n\nHalf the seeds.\n\n## Scores" in page.read_text()
+
+
+def test_figures_of_an_earlier_report_do_not_stay(build, cells, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "diagnostics_gradients.png").write_bytes(b"old")
+    write_report(build.store, tmp_path, cells, date="2026-11-21")
+    assert not (tmp_path / "figures" / "diagnostics_gradients.png").exists()
+
+
+def test_several_base_models_get_a_table_of_their_own(build, tmp_path):
+    cells = build.on_bases({"Prefix-RFT": ("prefix_rft", (0.8, 0.7)), "RFT": ("rft", (0.2, 0.1))})
+    written = write_report(build.store, tmp_path, cells, date="2026-11-21")
+    names = {path.name for path in written}
+    assert {"over_base_models.md", "over_base_models.csv", "over_base_models.tex"} <= names
+    page = written[0].read_text()
+    assert "## Over the base models" in page
+    assert "The 2 base models were taught the skill first" in page

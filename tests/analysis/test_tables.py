@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from analysis.comparisons import SIGNIFICANCE
 from analysis.layout import Entry, Table
 from analysis.render import comma_separated, entry_text
 from analysis.results import load_results
-from analysis.tables import leader, main_table
+from analysis.tables import leader, main_table, shown_metrics
 from eval.protocol import ProtocolError
 from prefix_rft.errors import RunError
 from prefix_rft.runs.lock import RunLock
@@ -116,9 +117,48 @@ def test_means_and_seed_counts_stand_where_they_belong(build):
     assert (shown(table, "Base", "seeds"), shown(table, "Base", "avg@4")[-1]) == ("-", "†")
     assert shown(table, "Base", "response_tokens") == "4.0"
     assert table.notes[0].startswith(
-        "Mean over training seeds ± half-width of the 95% t-interval over seeds; 4 questions."
+        "Mean over training seeds ± half-width of the 95% t-interval over seeds; 4 questions "
+        "of the test split."
     )
     assert table.notes[-1].startswith("Protocol avg4")
+
+
+def test_the_distance_to_the_best_stands_with_its_p(build):
+    right, half = [[1, 1, 1, 1]] * 40, [[1, 1, 0, 0]] * 40
+    cells = [build.done("sft", seed, half) for seed in (0, 1)]
+    cells += [build.done("rft", seed, right) for seed in (0, 1)]
+    table = main_table(load_results(build.store, cells))
+    assert (shown(table, "RFT", "to_best"), shown(table, "RFT", "p_best")) == ("best", "-")
+    assert (shown(table, "SFT", "to_best"), shown(table, "SFT", "p_best")) == ("-50.0", "0.0002")
+
+
+def test_many_pass_at_k_get_three_columns_the_last_among_them(build, make_verdicts):
+    results = load_results(build.store, [build.done("sft", 0, make_verdicts(0.5))])
+    many = ("avg@512", *(f"pass@{2**i}" for i in range(1, 10)))
+    few = SimpleNamespace(metrics=many[:4])
+    assert shown_metrics(SimpleNamespace(metrics=many)) == ("avg@512", "pass@8", "pass@64", "pass@512")
+    assert shown_metrics(few) == many[:4]
+    assert shown_metrics(results) == ("avg@4", "pass@2")
+
+
+def test_a_sweep_on_validation_says_so(build, make_verdicts):
+    cells = [build.done("sft", 0, make_verdicts(0.5))]
+    run = build.store.path(cells[0].run_id)
+    (run / "eval" / "test").rename(run / "eval" / "validation")
+    table = main_table(load_results(build.store, cells, split="validation"))
+    assert "60 questions of the validation split" in table.notes[0]
+    without = main_table(load_results(build.store, cells))
+    assert shown(without, "SFT", "scores") == "not evaluated on test"
+
+
+def test_a_table_takes_the_protocol_it_asks_for(build, make_verdicts):
+    cell = build.done("sft", 0, np.ones((10, 4), bool))
+    run = build.store.path(cell.run_id)
+    (own,) = (run / "eval" / "test").iterdir()
+    shutil.copytree(own, own.with_name("pass512-00000000"))
+    with pytest.raises(ProtocolError, match="Name the one wanted"):
+        load_results(build.store, [cell])
+    assert load_results(build.store, [cell], folder=own.name).evaluated("SFT")[0].folder == own
 
 
 def test_an_empty_row_says_why(build, make_verdicts):
@@ -131,6 +171,14 @@ def test_an_empty_row_says_why(build, make_verdicts):
     assert shown(table, "RFT", "avg@4") == "failed: ValueError; queued; not started"
     assert shown(table, "RFT", "seeds") == "0/3"
     assert shown(table, "RFT", "pass@2") == "-"
+
+
+def test_many_that_lack_scores_alike_share_a_note(build, make_verdicts):
+    cells = [build.done("sft", 0, make_verdicts(0.5))]
+    cells += [cell_of(build.new(method, seed)) for method in ("rft", "luffy") for seed in (0, 1)]
+    notes = main_table(load_results(build.store, cells)).notes
+    assert "4 runs of RFT, LUFFY: not started; they are not in the means." in notes
+    assert not any("(run " in note for note in notes)
 
 
 def test_a_run_at_work_shows_its_progress_and_a_dead_one_is_lost(build, make_verdicts):

@@ -22,7 +22,10 @@ TINY = (
     *(f"optimisation.sft.{setting}" for setting in ("epochs=1", "questions_per_step=16", "validate_every=0")),
     *(f"data.{split}_questions={count}" for split, count in (("train", 32), ("validation", 4), ("test", 6))),
     *(f"evaluation.{setting}" for setting in ("protocol=tiny", "samples=2", "pass_at=[1]")),
-    *(f"model.{phase}_steps={count}" for phase, count in (("skill", 0), ("polish", 1), ("habit", 1))),
+    *(
+        f"model.{phase}_steps={count}"
+        for phase, count in (("single", 0), ("skill", 0), ("polish", 1), ("habit", 1))
+    ),
     *(f"model.architecture.{size}" for size in ("hidden_size=16", "intermediate_size=32", "layers=1")),
 )
 """Seconds a run, nearly all of them imports."""

@@ -13,7 +13,7 @@ from experiments.cli import app
 from experiments.exits import CellsFailedError, CellsInterruptedError, exits
 from prefix_rft.errors import DataError
 
-COMMANDS = ("demo", "status", "table", "report", "grade", "check-data")
+COMMANDS = ("demo", "plan", "reproduce", "status", "table", "report", "grade", "check-data")
 
 
 @pytest.fixture
@@ -46,6 +46,10 @@ def test_every_command_has_help(command, name):
     [
         ["nonsense"],
         ["table", "nonsense"],
+        ["table", "main_results", "pass_at_k"],
+        ["plan", "nonsense"],
+        ["reproduce", "--only", "main_results,nonsense"],
+        ["reproduce", "typo=1", "--only", "main_results"],
         ["table", "typo=1"],
         ["report", "main_results", "method=foo"],
         ["demo", "scale=foo"],
@@ -87,7 +91,10 @@ def test_the_installed_command_prints_no_traceback_for_a_users_mistake():
     done = subprocess.run(
         [Path(sys.executable).parent / "prefix-rft", "table", "method=foo"], capture_output=True, text=True
     )
-    said = "error: unknown method 'foo'. Known: prefix_rft, rft, sft, sft_rft.\n"
+    said = (
+        "error: sweep main_results: unknown method 'foo'. "
+        "Known: dr_po, luffy, prefix_rft, relift, rft, rl_sft_loss, sft, sft_rft, uft.\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 

@@ -35,9 +35,20 @@ def every_choice() -> list[tuple[str, str]]:
     return [(group, choice) for group in FOLDERS for choice in choices(group)]
 
 
+def _chooses(tuned: str) -> list[str]:
+    (found,) = [
+        [f"scale={scale}", f"method={method}"]
+        for scale, method in itertools.product(choices("scale"), choices("method"))
+        if f"{scale}_{method}" == tuned
+    ]
+    return found
+
+
 @pytest.mark.parametrize(("group", "choice"), every_choice(), ids=lambda value: value)
 def test_every_file_composes_and_validates(group, choice):
-    config = compose([f"{group}={choice}", *NEEDED.get((group, choice), [])])
+    """A file of `tuned` is chosen by its scale and method."""
+    chosen = _chooses(choice) if group == "tuned" else [f"{group}={choice}"]
+    config = compose([*chosen, *NEEDED.get((group, choice), [])])
     assert isinstance(config, RunConfig)
     if group == "method":
         assert config.method.name == choice
@@ -93,7 +104,7 @@ REFUSALS = {
     "sed=1": r"sed: there is no such setting; did you mean 'seed'\?",
     "method.hybrid_rollots=2": r"method\.hybrid_rollots: .*; did you mean 'method\.hybrid_rollouts'\?",
     "+optimisation.rl.stepps=2": r"optimisation\.rl\.stepps: .*; did you mean 'optimisation\.rl\.steps'\?",
-    "method=foo": r"unknown method 'foo'\. Known: prefix_rft, rft, sft, sft_rft\.",
+    "method=foo": r"unknown method 'foo'\. Known: dr_po, luffy, prefix_rft, ",
     "method=prefixrft": r"unknown method 'prefixrft'\. Did you mean 'prefix_rft'\?",
     "scale=papr": r"unknown scale 'papr'\. Did you mean 'paper'\? Known: paper, toy",
     "+sweep=foo": r"unknown sweep 'foo'\. Known: .*main_results",

@@ -91,7 +91,10 @@ def test_a_log_gets_a_sign_of_life_every_minute(planned, runs, tick):
         for _ in range(4):
             display.refresh(standing)
             tick(31)
-    assert out.getvalue().splitlines()[1:] == [f"{run.id}  sft seed 0         train 10/60, reward 0.250"]
+    assert out.getvalue().splitlines()[1:] == [
+        "2 cells, 3 runs: 1 running, 2 waiting",
+        f"{run.id}  sft seed 0         train 10/60, reward 0.250",
+    ]
 
 
 def test_the_display_is_drawn_at_most_twice_a_second(planned, runs, tick):
@@ -217,4 +220,45 @@ def test_runs_are_named_by_what_tells_them_apart():
         "prefix_rft seed 0 low=0.2",
         "prefix_rft seed 1 low=0.2",
         "rft seed 0",
+    ]
+
+
+def test_what_most_runs_of_a_kind_have_goes_without_saying():
+    def run(seed: int, **settings) -> RunConfig:
+        return config("prefix_rft", seed, method={"name": "prefix_rft", **settings})
+
+    usual = [run(seed) for seed in range(3)]
+    named = names(plan([*usual, run(0, clipping={"keep": 0.5}), run(1, baseline="group")]).tasks).values()
+    assert list(named)[1:] == [
+        "prefix_rft seed 0",
+        "prefix_rft seed 1",
+        "prefix_rft seed 2",
+        "prefix_rft seed 0 keep=0.5",
+        "prefix_rft seed 1 baseline=group",
+    ]
+
+
+def test_runs_of_several_scales_are_named_by_their_scale():
+    """What the scales differ in is then said by the scale."""
+    here = [config("rft", seed, scale="toy") for seed in (0, 1)]
+    there = [
+        config("rft", seed, scale="toy_weak", data={"kind": "chain", "teacher": "slips"}) for seed in (0, 1)
+    ]
+    named = list(names(plan([*here, *there]).tasks).values())
+    assert named == [
+        "base model (tiny) toy",
+        *(f"rft seed {seed} {scale}" for scale in ("toy", "toy_weak") for seed in (0, 1)),
+    ]
+
+
+def test_settings_of_one_last_word_are_told_apart_by_two():
+    def run(sft: float, rl: float) -> RunConfig:
+        rates = {"sft": {"learning_rate": sft}, "rl": {"learning_rate": rl}}
+        return config("sft_rft", 0, optimisation=rates)
+
+    named = names(plan([run(0.1, 0.1), run(0.1, 0.2), run(0.2, 0.2)]).tasks).values()
+    assert [name for name in named if name.startswith("sft_rft")] == [
+        "sft_rft seed 0 rl.learning_rate=0.1",
+        "sft_rft seed 0",
+        "sft_rft seed 0 sft.learning_rate=0.2",
     ]

@@ -28,7 +28,7 @@ def run(tmp_path):
 def test_help_shows_groups_examples_and_exit_codes(run):
     code, said = run("--help")
     assert code == 0
-    for line in ("method: prefix_rft, rft, sft, sft_rft", "sweep: main_results", "75 interrupted"):
+    for line in ("method: dr_po, luffy, prefix_rft, relift, rft", "sweep: baseline_choice", "75 interrupted"):
         assert line in said
     assert "--multirun +sweep=main_results" in said
 
@@ -51,7 +51,15 @@ def test_hydras_own_help_stays(run):
     [
         (
             ["--multirun", "method=sft,foo"],
-            "error: unknown method 'foo'. Known: prefix_rft, rft, sft, sft_rft.\n",
+            "error: unknown method 'foo'. Known: dr_po, luffy, prefix_rft, relift, rft, rl_sft_loss, sft, sft_rft, ",
+        ),
+        (
+            ["--multirun", "+sweep=baseline_choice", "method.baseline=group"],
+            "error: method.baseline is what tells the rows of this sweep apart and cannot be given: 'reference', ",
+        ),
+        (
+            ["--multirun", "+sweep=main_results", "scale=papre"],
+            "error: unknown scale 'papre'. Did you mean 'paper'?",
         ),
         (["sweep=main_results"], "error: sweep=main_results has many cells: add --multirun\n"),
         (["store=x", "--multirun", "seed=0,1", "typo=1"], "typo: there is no such setting; did you mean"),

@@ -23,6 +23,12 @@ CASES: list[dict[str, Any]] = json.loads(GOLDEN.read_text())
 SELECTS: list[Select] = ["highest", "lowest", "random"]
 
 
+def _kept_of_imitated(
+    batch: RolloutBatch, entropy_BT: Tensor | None, clipping: Clipping, rng: np.random.Generator
+) -> Tensor:
+    return kept_BT(batch, batch.imitated_BT(), entropy_BT, clipping, rng)
+
+
 def _rng() -> np.random.Generator:
     return keyed.generator("test")
 
@@ -43,7 +49,7 @@ def _batch(response: list[int], prefix: list[int], question: list[int] | None = 
 def test_the_reference_keeps_the_same_tokens(case: dict[str, Any]) -> None:
     batch = _batch(case["response_length"], case["prefix_length"])
     entropy_BT = tensor(case["entropy"])[:, : batch.width]
-    found = kept_BT(batch, entropy_BT, Clipping(keep=case["keep_ratio"]), _rng())
+    found = _kept_of_imitated(batch, entropy_BT, Clipping(keep=case["keep_ratio"]), _rng())
     expected = tensor(case["expected_kept"]).bool()[:, : batch.width]
     assert torch.equal(found, expected)
 
@@ -98,10 +104,10 @@ def test_explored_tokens_are_never_chosen_nor_weighed(
 ) -> None:
     batch = _batch([t for t, _ in drawn], [p for _, p in drawn])
     entropy_BT = _entropies(batch, 1000)
-    kept = kept_BT(batch, entropy_BT, Clipping(keep=keep, select=select), _rng())
+    kept = _kept_of_imitated(batch, entropy_BT, Clipping(keep=keep, select=select), _rng())
     assert not (kept & ~batch.imitated_BT()).any()
     changed_BT = torch.where(batch.imitated_BT(), entropy_BT, 1e6)
-    assert torch.equal(kept, kept_BT(batch, changed_BT, Clipping(keep=keep, select=select), _rng()))
+    assert torch.equal(kept, _kept_of_imitated(batch, changed_BT, Clipping(keep=keep, select=select), _rng()))
 
 
 @given(rows, st.floats(0, 1), st.sampled_from(SELECTS), st.randoms(use_true_random=False))
@@ -113,15 +119,15 @@ def test_the_order_of_the_rows_does_not_matter_even_with_ties(
     order = list(range(len(drawn)))
     random.shuffle(order)
     clipping = Clipping(keep=keep, select=select)
-    kept = kept_BT(batch, entropy_BT, clipping, _rng())
-    shuffled = kept_BT(batch.rows(tensor(order)), entropy_BT[order], clipping, _rng())
+    kept = _kept_of_imitated(batch, entropy_BT, clipping, _rng())
+    shuffled = _kept_of_imitated(batch.rows(tensor(order)), entropy_BT[order], clipping, _rng())
     assert torch.equal(shuffled, kept[order])
 
 
 def test_the_share_is_taken_over_the_mini_batch_and_not_in_each_row() -> None:
     batch = _batch([5, 5], [4, 4])
     entropy_BT = tensor([[0.1, 0.2, 0.3, 0.4, 9.0], [1.1, 1.2, 1.3, 1.4, 0.0]])
-    kept = kept_BT(batch, entropy_BT, Clipping(keep=0.5), _rng())
+    kept = _kept_of_imitated(batch, entropy_BT, Clipping(keep=0.5), _rng())
     assert kept.int().tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 0]]
 
 
@@ -143,6 +149,6 @@ def test_entropies_are_asked_for_where_the_choice_looks_at_them(
     batch = _batch([4, 4], [3, 0])
     if needed:
         with pytest.raises(ValueError, match="needs the policy's entropies"):
-            kept_BT(batch, None, clipping, _rng())
+            _kept_of_imitated(batch, None, clipping, _rng())
     else:
-        assert int(kept_BT(batch, None, clipping, _rng()).sum()) == 3 - int(3 * (1 - keep))
+        assert int(_kept_of_imitated(batch, None, clipping, _rng()).sum()) == 3 - int(3 * (1 - keep))

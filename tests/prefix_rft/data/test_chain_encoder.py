@@ -47,10 +47,18 @@ def test_transformers_reads_the_same_ids(tmp_path: Path) -> None:
     assert rendered == encoder.render(QUESTION)
 
 
-@pytest.mark.parametrize("modulus", [2, 4, 10])
-def test_saved_folder_loads_to_the_same_encoder(tmp_path: Path, modulus: int) -> None:
-    ChainEncoder(modulus).save(tmp_path)
-    assert load_encoder(tmp_path) == ChainEncoder(modulus)
+@pytest.mark.parametrize(("modulus", "letters"), [(2, 0), (4, 0), (10, 0), (4, 3), (10, 26)])
+def test_saved_folder_loads_to_the_same_encoder(tmp_path: Path, modulus: int, letters: int) -> None:
+    ChainEncoder(modulus, letters).save(tmp_path)
+    assert load_encoder(tmp_path) == ChainEncoder(modulus, letters)
+
+
+def test_letters_stand_behind_the_digits() -> None:
+    encoder = ChainEncoder(4, 3)
+    assert encoder.vocabulary_size == 14
+    assert encoder.encode_response("33ac") == [10, 10, 11, 13, 1]
+    with pytest.raises(DataError, match="no token for 'd'"):
+        encoder.encode_text("d")
 
 
 def test_character_outside_the_task_is_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from prefix_rft.data.chain_encoder import ChainEncoder
 from prefix_rft.data.encode import load_encoder
 from prefix_rft.errors import SettingsError, TrainingError
-from prefix_rft.local.base import make_base
+from prefix_rft.local.base import _is_learnt, _NotLearntError, _Schooling, make_base
 from prefix_rft.local.policy import load_policy
 from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.runs.checkpoint import latest_checkpoint, verify
@@ -31,7 +32,7 @@ TINY = {
         "intermediate_size": 32,
     },
 }
-SHORT = TINY | {"skill_steps": 0, "polish_steps": 30, "habit_steps": 12}
+SHORT = TINY | {"single_steps": 0, "skill_steps": 0, "polish_steps": 30, "habit_steps": 12}
 
 
 def _config(model: dict[str, Any], data: dict[str, Any] | None = None) -> RunConfig:
@@ -96,15 +97,60 @@ def test_the_checkpoint_is_a_whole_model_folder(schooled: Schooled) -> None:
     assert "model.embed_tokens.weight" in load_file(schooled.folder / "model.safetensors")
 
 
-def test_a_base_that_does_not_learn_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    config = _config(TINY | {"skill_steps": 5, "base_seed": 7})
+@pytest.mark.parametrize(
+    ("steps", "phase"), [({"single_steps": 25}, "single"), ({"single_steps": 0, "skill_steps": 25}, "skill")]
+)
+def test_a_base_that_does_not_learn_is_refused_with_the_way_out(
+    tmp_path: Path, steps: dict[str, int], phase: str
+) -> None:
+    config = _config(TINY | steps | {"base_seed": 7, "attempts": 2})
     run = _run(tmp_path, config)
     with pytest.raises(
-        TrainingError, match=r"base_seed=7 has not learnt the skill in 5 steps \(loss 2\.\d+"
+        TrainingError, match=rf"base_seed=7 has not learnt the phase '{phase}' in model\.{phase}_steps=25 \("
     ) as e:
         make_base(config, run, stop=StopFlag(), progress=_silent)
-    assert "take another model.base_seed or raise model.skill_steps" in str(e.value)
+    assert "the last of model.attempts=2; take another model.base_seed or raise the phase's steps" in str(
+        e.value
+    )
     assert latest_checkpoint(run.path) is None
+
+
+def test_an_attempt_that_does_not_learn_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, train = list[int](), _Schooling.train
+
+    def first_fails(self: _Schooling, phases: Any, stop: StopFlag, progress: Any) -> int:
+        began.append(self.seed)
+        last = train(self, phases, stop, progress)
+        if len(began) == 1:
+            raise _NotLearntError
+        return last
+
+    monkeypatch.setattr(_Schooling, "train", first_fails)
+    second = _school(tmp_path)
+    assert len(set(began)) == 2
+    assert [row["step"] for row in second.run.metrics()] == [20, 40], "the failed attempt leaves no metrics"
+
+
+def test_a_phase_ends_once_it_is_learnt() -> None:
+    losses = deque([0.02] * 19, maxlen=20)
+    assert not _is_learnt(losses, 0.1), "a whole window of losses is wanted"
+    losses.append(0.02)
+    assert _is_learnt(losses, 0.021)
+    assert not _is_learnt(losses, 0.02)
+    assert not _is_learnt(losses, None)
+
+
+def test_letters_of_the_task_are_in_the_vocabulary(tmp_path: Path) -> None:
+    wordy = {"kind": "chain", "fillers": 2, "filler_kinds": 5, "max_response_tokens": 42}
+    config = _config(SHORT | {"polish_steps": 1, "habit_steps": 1}, wordy)
+    run = _run(tmp_path, config)
+    make_base(config, run, stop=StopFlag(), progress=_silent)
+    newest = latest_checkpoint(run.path)
+    assert newest is not None
+    assert load_encoder(newest.path) == ChainEncoder(4, 5)
+    assert json.loads((newest.path / "config.json").read_text())["vocab_size"] == 16
 
 
 def test_a_stopped_schooling_starts_over_and_ends_alike(tmp_path: Path, schooled: Schooled) -> None:

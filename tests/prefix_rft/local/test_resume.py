@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from prefix_rft.errors import CheckpointError
 from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.local.trainer import Trainer
+from prefix_rft.methods import METHODS
 from prefix_rft.runs.checkpoint import latest_checkpoint
 from prefix_rft.runs.identity import train_identity
 from prefix_rft.runs.store import RunDir, Store
@@ -66,13 +68,15 @@ def _config(task: Any, method: str, **sections: Any) -> RunConfig:
 
 
 def _result(run: RunDir) -> dict[str, Any]:
+    """All that the last checkpoint holds, and all that was measured but time."""
     last = run.checkpoints()[-1]
     rows = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in run.metrics()]
-    names = ("model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.json")
-    return {"step": last.step, "metrics": rows} | {name: (last.path / name).read_bytes() for name in names}
+    content = {path.name: path.read_bytes() for path in last.path.iterdir()}
+    assert content.keys() >= {"model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.json"}
+    return {"step": last.step, "metrics": rows} | content
 
 
-@pytest.mark.parametrize("method", ["prefix_rft", "rft", "sft"])
+@pytest.mark.parametrize("method", ["prefix_rft", "sft"])
 def test_stopped_at_every_step_and_at_random_ones(runner: Runner, method: str) -> None:
     config = _config(runner.task, method)
     straight = runner.new(config, "straight")
@@ -87,6 +91,77 @@ def test_stopped_at_every_step_and_at_random_ones(runner: Runner, method: str) -
             runner.train(run, config, stop_after=stop_after)
         assert _result(run) == wanted
     assert any(row.get("updated_rows") for row in wanted["metrics"])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_ends_alike_after_a_stop_half_way(runner: Runner, name: str) -> None:
+    _assert_resumes(runner, _four_steps(runner.task, name))
+
+
+# ReLIFT remembers two things more: the questions that wait, and the second optimizer's moments.
+
+
+@pytest.fixture
+def relift(runner: Runner) -> Runner:
+    """With a task so hard that most questions go into the buffer."""
+    runner.grader.correct = 0.15
+    return runner
+
+
+@pytest.mark.parametrize("backend", [{}, {"dtype": "bfloat16"}], ids=["float32", "bfloat16"])
+def test_a_buffer_and_a_second_optimizer_straddle_the_stop(relift: Runner, backend: dict[str, Any]) -> None:
+    """In bfloat16 both optimizers move the same float32 weights, which the first one saves."""
+    run = _assert_resumes(relift, _four_steps(relift.task, "relift", questions=4, backend=backend))
+    rows = [row for row in run.metrics() if row["kind"] == "train"]
+    imitating = {row["step"] for row in rows if "imitation_loss" in row}
+    assert imitating & {1, 2}, "SFT steps before the stop"
+    assert imitating & {3, 4}, "SFT steps after it"
+    folder = run.path / "checkpoints/step_2"
+    assert json.loads((folder / "method.json").read_text())["unsolved"], "questions wait across the stop"
+    steps = {float(v) for k, v in _optimizer_state(folder, "_interleaved").items() if k.startswith("step/")}
+    assert steps == {len(imitating & {1, 2})}
+    copies = [name for name in _optimizer_state(folder) if name.startswith("master/")]
+    assert bool(copies) == bool(backend)
+    assert not any(name.startswith("master/") for name in _optimizer_state(folder, "_interleaved"))
+
+
+@pytest.mark.parametrize("name", ["optimizer_interleaved.safetensors", "method.json"])
+def test_without_what_it_remembers_it_does_not_go_on(relift: Runner, name: str) -> None:
+    config = _four_steps(relift.task, "relift")
+    run = relift.new(config, "runs")
+    relift.train(run, config, stop_after=2)
+    (run.path / "checkpoints/step_2" / name).unlink()
+    with pytest.raises(CheckpointError, match=rf"step_2 is damaged: {name} is missing"):
+        relift.train(run, config)
+
+
+def _four_steps(task: Any, name: str, questions: int = 6, **sections: Any) -> RunConfig:
+    """Four rollout steps (of sft too: an epoch of 32 questions), checkpointed every second."""
+    common = {"checkpoint_every": 2, "learning_rate": 1e-2}
+    optimisation = {
+        "sft": {"epochs": 1, "questions_per_step": 8, **common},
+        "rl": {"steps": 4, "questions_per_step": questions, "mini_batches": 2, **common},
+    }
+    changes = {"relift": {"buffer": questions - 1, "learning_rate": 1e-2}}
+    method = {**task.config(name).method.model_dump(), **changes.get(name, {})}
+    config: RunConfig = task.config(name, method=method, optimisation=optimisation, **sections)
+    return config
+
+
+def _assert_resumes(runner: Runner, config: RunConfig) -> RunDir:
+    """The same bits, stopped after two steps or not; returns the run that was stopped."""
+    straight, stopped = runner.new(config, "straight"), runner.new(config, "stopped")
+    runner.train(straight, config)
+    runner.train(stopped, config, stop_after=2)
+    runner.train(stopped, config)
+    assert _result(stopped) == _result(straight)
+    assert any(row.get("updated_rows") for row in straight.metrics())
+    return stopped
+
+
+def _optimizer_state(folder: Path, which: str = "") -> dict[str, Any]:
+    state: dict[str, Any] = load_file(folder / f"optimizer{which}.safetensors")
+    return state
 
 
 def test_the_general_path_resumes_alike(runner: Runner) -> None:

@@ -94,6 +94,47 @@ def test_every_step_is_told_and_measured(training: Training) -> None:
     assert rows[4].keys() >= {"validation/accuracy", "validation/response_length"}
 
 
+def test_the_gradients_parts_are_measured_now_and_then_and_change_no_bit(training: Training) -> None:
+    """At rollout steps 1, 3 and 5, in front of both mini-batches."""
+    results = []
+    for every in (0, 2):
+        run = training.train(training.task.config(optimisation=_rl(gradient_norms_every=every)))
+        rows = [row for row in run.metrics() if row["kind"] == "train"]
+        measured = {row["step"] for row in rows if "grad_norm_imitated" in row}
+        assert measured == (set() if every == 0 else {1, 3, 5})
+        newest = latest_checkpoint(run.path)
+        assert newest is not None
+        parts = {"grad_norm_imitated", "grad_norm_explored", "grad_share_imitated"}
+        left = [{k: v for k, v in row.items() if k not in parts and "time/" not in k} for row in rows]
+        results.append((left, (newest.path / "model.safetensors").read_bytes()))
+        for row in rows:
+            if row["step"] in measured:
+                imitated, explored = row["grad_norm_imitated"], row["grad_norm_explored"]
+                assert abs(imitated - explored) <= row["grad_norm"] * 1.001 <= (imitated + explored) * 1.002
+    assert results[0] == results[1]
+
+
+def test_a_hybrid_run_compares_both_kinds_of_rollouts_and_tokens(training: Training) -> None:
+    first = training.train(training.task.config(optimisation=_rl(steps=1))).metrics()[0]
+    assert first["reward_gap"] == pytest.approx(first["reward_hybrid"] - first["reward"])
+    tokens = first["imitated_tokens"] + first["explored_tokens"]
+    assert first["imitated_share"] == pytest.approx(first["imitated_tokens"] / tokens)
+    # Tokens of an untrained model: 13 in the vocabulary, all nearly equally likely.
+    assert 0 < first["entropy_imitated"] < 2.6
+
+
+@pytest.mark.parametrize(("name", "has"), [("uft", False), ("dr_po", False), ("luffy", True)])
+def test_rewards_of_ordinary_rollouts_are_not_mixed_with_others(
+    training: Training, name: str, has: bool
+) -> None:
+    """All of DR-PO's and, in the first step, of UFT's rollouts continue a prefix; LUFFY's are all its own."""
+    method = {"name": name, "rollouts": 4, **({"start": 1.0} if name == "uft" else {})}
+    first = training.train(training.task.config(method=method, optimisation=_rl(steps=2))).metrics()[0]
+    assert ("reward" in first) == has
+    assert ("reward_hybrid" in first) == (not has)
+    assert "reward_gap" not in first
+
+
 def test_the_offered_share_of_the_demonstration_falls(training: Training) -> None:
     schedule = {"kind": "cosine", "start": 0.9, "end": 0.05, "high": 0.9}
     method = {"name": "prefix_rft", "rollouts": 2, "schedule": schedule}

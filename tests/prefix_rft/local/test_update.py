@@ -26,7 +26,16 @@ from prefix_rft.local.update import Batching, LossRule, UpdateReport, update
 from prefix_rft.methods import make_method
 from prefix_rft.rollout import RolloutBatch, StepContext, TokenWeights
 from prefix_rft.settings import LocalBackend, RlPhase, SftPhase
-from prefix_rft.settings.method import Clipping, MethodSettings, PrefixRftMethod, RftMethod, SftMethod
+from prefix_rft.settings.method import (
+    Clipping,
+    LuffyMethod,
+    MethodSettings,
+    PrefixRftMethod,
+    RftMethod,
+    RlSftLossMethod,
+    SftMethod,
+    UftMethod,
+)
 from prefix_rft.settings.optimisation import Aggregation
 
 QUESTIONS, ROLLOUTS, BUDGET = 6, 4, 20
@@ -68,6 +77,13 @@ PAIRS = [(name, "constant") for name in CASES] + [
     for aggregation in get_args(Aggregation)
     if aggregation != "constant"
 ]
+# Imitated tokens that enter otherwise; test_conformance.py has their formula.
+PACKED = {
+    "rl_sft_loss": Case(RlSftLossMethod(rollouts=ROLLOUTS)),
+    "luffy": Case(LuffyMethod(rollouts=ROLLOUTS)),
+    "uft": Case(UftMethod(rollouts=ROLLOUTS, coefficient=0.1)),
+    "rft_clipped": Case(RftMethod(rollouts=ROLLOUTS, clipping=HALF)),
+}
 
 
 def _phase(case: Case, aggregation: Aggregation) -> RlPhase | SftPhase:
@@ -158,11 +174,11 @@ def _assert_same(found: Sequence[dict[str, Tensor]], wanted: Sequence[dict[str, 
             )
 
 
-@pytest.mark.parametrize(("name", "aggregation"), PAIRS)
+@pytest.mark.parametrize(("name", "aggregation"), PAIRS + [(name, "constant") for name in PACKED])
 def test_packing_changes_neither_gradient_nor_metrics(
     bench: Bench, name: str, aggregation: Aggregation
 ) -> None:
-    case = CASES[name]
+    case = {**CASES, **PACKED}[name]
     responses = bench.responses(case)
     whole, wanted = bench.update(case, responses, aggregation, WHOLE)
     for packing in PACKINGS:
@@ -340,7 +356,9 @@ def test_without_an_advantage_not_a_bit_of_the_weights_changes(bench: Bench, bat
     report = _rft(policy, optimizer, solved, phase, batching)
     assert all(torch.equal(p, was) for p, was in zip(policy.parameters(), before, strict=True))
     assert optimizer.updates_done == 2
-    assert report.metrics() == {"loss": 0, "grad_norm": 0, "updated_rows": 0, "imitated_tokens": 0}
+    assert report.metrics() == dict.fromkeys(
+        ("loss", "grad_norm", "updated_rows", "imitated_tokens", "explored_tokens"), 0
+    )
 
 
 def test_a_batch_that_teaches_nothing_moves_by_momentum_whether_its_rows_are_skipped_or_not(

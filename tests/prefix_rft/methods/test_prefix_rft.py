@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -113,9 +115,30 @@ def test_a_random_choice_changes_with_the_mini_batch_and_the_step() -> None:
     assert not torch.equal(first, method.weights(longer, None, later, part=0).beta_BT)
 
 
+def test_frozen_no_imitated_token_is_updated_and_explored_ones_are() -> None:
+    settings = PrefixRftMethod(rollouts=4, clipping=Clipping(keep=0.0))
+    weights = make_method(settings, max_response_tokens=8).weights(BATCH, None, AT, part=0)
+    assert weights.beta_BT.abs().sum() == 0
+    assert weights.alpha_BT[3].tolist() == [0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("reward", [0.0, 1.0])
+def test_a_static_weight_does_not_ask_for_the_reward(reward: float) -> None:
+    """Two of the prefix's four tokens are kept; the continuation keeps its advantage."""
+    settings = PrefixRftMethod(rollouts=4, clipping=Clipping(keep=0.5), static_weight=0.001)
+    graded = replace(BATCH, reward_B=tensor([1.0, 0.0, 0.0, reward]))
+    weights = make_method(settings, max_response_tokens=8).weights(graded, ENTROPY, AT, part=0)
+    torch.testing.assert_close(weights.beta_BT[3], tensor([0, 0.001, 0, 0.001, 0]))
+    assert weights.beta_BT[:3].abs().sum() == 0
+    assert weights.alpha_BT[3].tolist() == [0, 0, 0, 0, reward]
+
+
 def test_the_clip_of_imitated_tokens_is_a_setting() -> None:
-    assert make_method(PrefixRftMethod(), max_response_tokens=8).imitation == "ratio"
-    assert make_method(PrefixRftMethod(clip_prefix=True), max_response_tokens=8).imitation == "clipped_ratio"
+    assert make_method(PrefixRftMethod(), max_response_tokens=8).imitation.form == "ratio"
+    assert (
+        make_method(PrefixRftMethod(clip_prefix=True), max_response_tokens=8).imitation.form
+        == "clipped_ratio"
+    )
 
 
 @pytest.mark.parametrize(

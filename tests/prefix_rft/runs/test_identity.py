@@ -31,7 +31,7 @@ COUNTS: dict[tuple[str, str], str] = {
         "micro_batch_tokens generation_batch logits_budget skip_zero_weight_rows keep_checkpoints"
     ),
     ("evaluation", "-"): "protocol splits",
-    ("evaluation", "evaluation"): "samples temperature top_p seed pass_at",
+    ("evaluation", "evaluation"): "samples temperature top_p seed pass_at questions",
     ("evaluation.validation", "train"): "samples temperature questions",
     ("launcher", "-"): "workers threads",
     ("optimisation.sft", "train"): (
@@ -42,7 +42,7 @@ COUNTS: dict[tuple[str, str], str] = {
     ("optimisation.rl", "train"): (
         "learning_rate decay final_share warmup_fraction weight_decay beta1 beta2 max_grad_norm "
         "questions_per_step validate_every steps mini_batches temperature aggregation clip_low clip_high "
-        "dual_clip entropy_coefficient entropy_of"
+        "dual_clip entropy_coefficient entropy_of gradient_norms_every"
     ),
     ("optimisation.rl", "-"): "checkpoint_every",
     ("", "-"): "scale store sweep",
@@ -50,9 +50,18 @@ COUNTS: dict[tuple[str, str], str] = {
     ("tracking", "-"): "wandb project entity tags",
     ("method[sft]", "train"): "name",
     ("method[rft]", "train"): "rollouts divide_by_std name",
+    ("method[rft].clipping", "train"): "keep select",
     ("method[sft_rft]", "train"): "rollouts divide_by_std name",
+    ("method[rl_sft_loss]", "train"): "rollouts divide_by_std name coefficient",
+    ("method[uft]", "train"): ("rollouts divide_by_std name parts hint start end decay_fraction coefficient"),
+    ("method[luffy]", "train"): "rollouts divide_by_std name shaping clip_explored",
+    ("method[relift]", "train"): "rollouts divide_by_std name buffer learning_rate max_grad_norm",
+    ("method[dr_po]", "train"): "rollouts divide_by_std name min_prefix_tokens",
+    ("method[dr_po].schedule", "train"): (
+        "high beta_a beta_b start end decay_fraction warmup_fraction delay_steps kind"
+    ),
     ("method[prefix_rft]", "train"): (
-        "rollouts divide_by_std name hybrid_rollouts baseline min_prefix_tokens clip_prefix"
+        "rollouts divide_by_std name hybrid_rollouts baseline min_prefix_tokens clip_prefix static_weight"
     ),
     ("method[prefix_rft].schedule", "train"): (
         "high beta_a beta_b start end decay_fraction warmup_fraction delay_steps kind"
@@ -64,7 +73,8 @@ COUNTS: dict[tuple[str, str], str] = {
     ("schedule[uniform]", "train"): "high beta_a beta_b kind low",
     ("schedule[constant]", "train"): "kind share",
     ("model[tiny]", "base train"): (
-        "kind base_seed skill_steps skill_stepwise polish_steps habit_steps habit_stepwise"
+        "kind base_seed attempts single_steps skill_steps skill_stepwise polish_steps polish_wordy "
+        "habit_steps habit_stepwise habit_guessed"
     ),
     ("model[tiny].architecture", "base train"): (
         "family hidden_size layers heads key_value_heads intermediate_size max_positions rope_theta tie_embeddings"
@@ -79,7 +89,7 @@ COUNTS: dict[tuple[str, str], str] = {
     ("data[chain].grading", "-"): "workers",
     ("data[chain]", "base train"): (
         "max_prompt_tokens max_response_tokens kind modulus min_operations max_operations "
-        "train_questions validation_questions test_questions seed"
+        "train_questions validation_questions test_questions seed fillers filler_kinds"
     ),
     ("data[chain]", "train"): "fraction demonstration_coverage subset_seed teacher slip_rate",
     ("data[chain]", "-"): "skip_bad_rows",
@@ -147,7 +157,7 @@ def places(tmp_path: Path) -> Places:
     }
 
 
-METHODS = ("sft", "rft", "sft_rft", "prefix_rft")
+METHODS = ("sft", "rft", "sft_rft", "rl_sft_loss", "uft", "luffy", "relift", "dr_po", "prefix_rft")
 SCHEDULES = ("linear", "uniform", "constant")
 
 

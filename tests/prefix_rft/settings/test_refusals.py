@@ -100,7 +100,11 @@ CONTRADICTIONS: list[tuple[Values, Values, str]] = [
         "low=0.96 must not exceed high=0.95",
     ),
     (CHAIN, nested("data.min_operations", 5), "min_operations=5 exceeds max_operations=4"),
-    (CHAIN, nested("data.max_operations", 5), "max_operations=5 needs max_prompt_tokens >= 18 (is 16)"),
+    (
+        CHAIN,
+        nested("data.max_operations", 5),
+        "max_operations=5 with fillers=0 needs max_prompt_tokens >= 18 (is 16)",
+    ),
     (CHAIN, nested("data.train_questions", 10**7), "different questions are asked for, but modulus=4"),
     (CHAIN, nested("data.grading.extract", []), "extract names no rule"),
     (CHAIN, nested("data.grading", {"extract": ["after_marker"], "marker": ""}), "but marker is empty"),
@@ -166,7 +170,8 @@ def test_a_group_is_of_its_default_kind_where_none_is_named():
 def test_a_group_without_a_default_kind_needs_one_that_exists():
     assert refusal({**CHAIN, "model": {}}, {}) == "model: model.kind must say which kind it is"
     assert refusal(CHAIN, nested("method.name", "stf")) == (
-        "method: unknown name 'stf'. Did you mean 'sft'? Known: prefix_rft, rft, sft, sft_rft."
+        "method: unknown name 'stf'. Did you mean 'sft'? "
+        "Known: dr_po, luffy, prefix_rft, relift, rft, rl_sft_loss, sft, sft_rft, uft."
     )
 
 
