@@ -172,6 +172,23 @@ def check_data(
         raise typer.Exit(command.check_data(*command.prepare(overrides or [], tokenizer)))
 
 
+@app.command()
+def audit(
+    backend: Annotated[
+        str, typer.Option(help="local, local_general, or another that is installed.")
+    ] = "local",
+    method: Annotated[
+        list[str] | None, typer.Option("--method", help="A method; repeat it. All if not given.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
+) -> None:
+    """Check that no method's update depends on how its gradients are accumulated; ends with 1 if one does."""
+    with exits():
+        from experiments.commands.audit import audit as run_audit
+
+        raise typer.Exit(run_audit(backend, method or [], json_path=json_file, console=_console()))
+
+
 def main() -> None:
     """Entry point."""
     app()

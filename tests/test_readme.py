@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
-    *("model.skill_steps=0", "model.polish_steps=1", "model.habit_steps=1"),
+    *("model.single_steps=0", "model.skill_steps=0", "model.polish_steps=1", "model.habit_steps=1"),
     *("model.architecture.hidden_size=16", "model.architecture.layers=1"),
     *("data.train_questions=32", "data.validation_questions=4", "data.test_questions=6"),
     *("optimisation.rl.steps=1", "optimisation.rl.questions_per_step=4", "optimisation.sft.epochs=1"),
@@ -72,7 +72,7 @@ def test_commands_of_the_readme_run(command: str, folder: Path) -> None:
     words = shlex.split(command)
     if words[:3] == ["python", "-m", "experiments.run"]:
         words += ["optimisation.rl.steps=1"] if "scale=trial" in words else SMALL
-    if words[0] == "prefix-rft" and words[1] in ("table", "report"):
+    if words[0] == "prefix-rft" and words[1] in ("table", "report", "reproduce"):
         words += SMALL
     done = subprocess.run(
         [*_program(words[0]), *words[1:]],

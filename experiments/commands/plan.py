@@ -92,7 +92,10 @@ def _of_machine(machine: Machine) -> str:
 
 def _of_measured(kind: Kind, known: Measured) -> str:
     runs = "1 finished run" if known.runs == 1 else f"{known.runs} finished runs"
-    return f"{kind[0]} at {kind[1]}: scaled by {known.ratio:.2f}, from {runs} in the store."
+    return (
+        f"{kind[0]} at {kind[1]}: scaled by {known.ratio:.2f}, the time that {runs} in the store took by the clock, "
+        "whatever else ran beside."
+    )
 
 
 def _unknown(estimate: Estimate) -> str:

@@ -13,7 +13,7 @@ from experiments.cli import app
 from experiments.exits import CellsFailedError, CellsInterruptedError, exits
 from prefix_rft.errors import DataError
 
-COMMANDS = ("demo", "plan", "reproduce", "status", "table", "report", "grade", "check-data")
+COMMANDS = ("demo", "plan", "reproduce", "audit", "status", "table", "report", "grade", "check-data")
 
 
 @pytest.fixture
