@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from types import FrameType
 from experiments.exits import CellsFailedError, CellsInterruptedError
 from experiments.mirroring import mirror_finished
 from experiments.plan import Plan, Task, plan
-from experiments.processes import start_worker, why_it_ended
+from experiments.processes import Nursery, Worker, why_it_ended
 from experiments.progress import Display, Standing
 from experiments.worker import INTERRUPTED, LOCKED
 from prefix_rft.errors import PrefixRftError, SettingsError
@@ -101,11 +100,12 @@ def _shared(configs: Sequence[RunConfig]) -> tuple[Store, LauncherSettings]:
 
 class _Executor:
     def __init__(self, planned: Plan, store: Store, launcher: LauncherSettings) -> None:
-        self.store, self.threads = store, launcher.threads
+        self.store = store
         self.slots = launcher.workers or max(1, len(os.sched_getaffinity(0)) // launcher.threads)
         self.report = Report(planned)
         self.runs: dict[str, RunDir] = {}
-        self.live: dict[str, subprocess.Popen[bytes]] = {}
+        self.live: dict[str, Worker] = {}
+        self.nursery = Nursery(launcher.threads)
         self.told_to_stop: set[str] = set()
 
     def run(self) -> Report:
@@ -121,6 +121,7 @@ class _Executor:
                 display.refresh(self._standing())
                 time.sleep(_POLL_SECONDS)
             display.close(self._standing())
+        self.nursery.close()
         return self.report
 
     @contextmanager
@@ -185,7 +186,7 @@ class _Executor:
         elif is_complete(run, task):
             self.report.done.add(task.id)
         else:
-            self.live[task.id] = start_worker(run, task, self.threads)
+            self.live[task.id] = self.nursery.start(run, task)
 
     def _is_trained(self, run_id: str) -> bool:
         return run_id in self.runs and (run_id in self.report.done or self.runs[run_id].stages.is_done(TRAIN))

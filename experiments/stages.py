@@ -30,9 +30,9 @@ READ = "read data"
 """The stage shown while the training questions of a large data set become tokens."""
 
 
-def record_provenance(run: RunDir) -> None:
+def record_provenance(run: RunDir, command: Sequence[str]) -> None:
     """Write down commit, versions, machine and command of this attempt."""
-    write_provenance(run.path)
+    write_provenance(run.path, command or None)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Exit code: 0 done, 1 failed, 75 interrupted (its work is saved), 76 another proc
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -41,11 +42,19 @@ class Request:
     asked: tuple[RunConfig, ...] = ()
     """Configurations whose evaluations are asked for; none stands for `config`'s."""
     launcher: int | None = None
-    """Process that must live for the run to go on."""
+    """Parent process that must live for the run to go on."""
+    command: tuple[str, ...] = ()
+    """What was typed; none stands for this process's own command line."""
 
-    def to_json(self) -> bytes:
-        """For the worker's standard input."""
-        return TypeAdapter(Request).dump_json(self)
+    @classmethod
+    def parse(cls, values: dict[str, Any]) -> Request:
+        """What `to_dict` gave, after a journey as JSON."""
+        return TypeAdapter(Request).validate_python(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that can be written as JSON."""
+        values: dict[str, Any] = TypeAdapter(Request).dump_python(self, mode="json")
+        return values
 
 
 def log_path(run: RunDir) -> Path:
@@ -55,7 +64,11 @@ def log_path(run: RunDir) -> Path:
 
 def main() -> int:
     """Entry point; returns the exit code."""
-    request = TypeAdapter(Request).validate_json(sys.stdin.buffer.read())
+    return work_on(Request.parse(json.load(sys.stdin)))
+
+
+def work_on(request: Request) -> int:
+    """Do what is asked; returns the exit code of this process."""
     if request.launcher is not None:
         _stop_with(request.launcher)
     run = Store(request.config.store).open(request.run_id)
@@ -90,7 +103,7 @@ def _work(run: RunDir, request: Request) -> int:
 def _stages(run: RunDir, request: Request, state: StateWriter, stop: Any) -> None:
     from experiments import stages
 
-    stages.record_provenance(run)
+    stages.record_provenance(run, request.command)
     with stages.mirrored(run, request.config):
         stages.train(run, request.config, request.parent_id, state, stop)
         for config in request.asked or (request.config,):

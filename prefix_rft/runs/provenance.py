@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -55,18 +56,24 @@ def write_provenance(run_path: Path, command: Sequence[str] | None = None) -> No
     write_json(path, {**collect(command), "earlier": earlier})
 
 
-def collect(command: Sequence[str] | None = None, folder: Path = _PACKAGE_FOLDER) -> dict[str, Any]:
+@cache
+def loaded_source() -> dict[str, str | None]:
+    """The code of this process and of those forked from it, as it lay on disk when this was first asked."""
+    return _source(_PACKAGE_FOLDER)
+
+
+def collect(command: Sequence[str] | None = None, folder: Path | None = None) -> dict[str, Any]:
     """What can be known about this process.
 
     Args:
         command: the command line; by default this process's own.
-        folder: where the code lies.
+        folder: where the code lies; by default where this process has it from.
     """
     return {
         "time": now(),
         "command": shlex.join(command if command is not None else sys.orig_argv),
-        "source": _source(folder),
-        "lock": _lock(folder),
+        "source": loaded_source() if folder is None else _source(folder),
+        "lock": _lock(folder or _PACKAGE_FOLDER),
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -47,7 +47,7 @@ class Workers:
     finished: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
 
-    def start(self, run, task, threads):
+    def start(self, run, task):
         name = "base" if task.run.identity.kind == "base" else f"{task.config.method.name} {task.config.seed}"
         self.names[run.id] = name
         self.live = {known: worker for known, worker in self.live.items() if worker.polls >= 0}
@@ -60,6 +60,9 @@ class Workers:
             self.finished.add(run.id)
         return worker
 
+    def close(self):
+        assert all(worker.polls < 0 for worker in self.live.values())
+
     def is_complete(self, run, task):
         return run.id in self.finished
 
@@ -67,7 +70,7 @@ class Workers:
 @pytest.fixture
 def workers(monkeypatch):
     scripted = Workers()
-    monkeypatch.setattr(module, "start_worker", scripted.start)
+    monkeypatch.setattr(module, "Nursery", lambda threads: scripted)
     monkeypatch.setattr(module, "is_complete", scripted.is_complete)
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
     monkeypatch.setattr(module._Executor, "_is_trained", lambda self, run_id: run_id in self.report.done)
@@ -151,14 +154,14 @@ def test_a_run_that_another_command_works_on_is_not_started(workers, cell, monke
 
 
 def test_an_interrupt_stops_live_runs_and_starts_no_other(workers, cell, monkeypatch):
-    def start(run, task, threads):
-        worker = Workers.start(workers, run, task, threads)
+    def start(run, task):
+        worker = Workers.start(workers, run, task)
         if workers.started[-1] == "rft 0":
             worker.polls = 10**6
             os.kill(os.getpid(), signal.SIGTERM)
         return worker
 
-    monkeypatch.setattr(module, "start_worker", start)
+    monkeypatch.setattr(workers, "start", start)
     before = signal.getsignal(signal.SIGTERM)
     report = execute([cell("rft", seed) for seed in range(3)])
     assert signal.getsignal(signal.SIGTERM) is before
@@ -184,12 +187,12 @@ def test_a_worker_stopped_by_somebody_else_is_reported(workers, cell):
 
 
 def test_the_error_of_a_failed_run_is_said_in_one_line(workers, cell, monkeypatch):
-    def start(run, task, threads):
+    def start(run, task):
         if task.config.seed == 0 and task.run.parent_id:
             StateWriter(run.path).failed(ValueError("first\nsecond"), log="run.log")
-        return Workers.start(workers, run, task, threads)
+        return Workers.start(workers, run, task)
 
-    monkeypatch.setattr(module, "start_worker", start)
+    monkeypatch.setattr(workers, "start", start)
     workers.ends = {"rft 0": [FAILED]}
     (why,) = execute([cell("rft")]).failures.values()
     assert why.startswith("ValueError: first (log: ")

@@ -46,7 +46,7 @@ class Job:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         assert process.stdin is not None
-        process.stdin.write(self.request.to_json())
+        process.stdin.write(json.dumps(self.request.to_dict()).encode())
         process.stdin.close()
         return process
 

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from experiments.compose import compose
-from experiments.plan import plan
-from experiments.processes import start_worker
-from experiments.worker import log_path
+from experiments.processes import environment
 from prefix_rft.data.chain_encoder import ChainEncoder
 from prefix_rft.local.initial import write_random_model
 from prefix_rft.settings import ChainData, TinyModel
@@ -22,7 +20,9 @@ LIMIT_MB = 450
 
 
 @pytest.mark.slow
-def test_a_toy_run_stays_under_450_megabytes(make_job: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_toy_run_stays_under_450_megabytes(
+    make_job: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The toy scale's own model, batches and lengths, for 12 of its steps; an untrained model writes the longest."""
     toy = compose(["scale=toy"])
     assert isinstance(toy.data, ChainData)
@@ -47,9 +47,11 @@ def test_a_toy_run_stays_under_450_megabytes(make_job: Callable[..., Any], tmp_p
         optimisation=optimisation,
         evaluation={"splits": ["test"], "samples": 8, "pass_at": [1]},
     )
-    process = start_worker(job.run, plan([job.request.config]).tasks[-1], threads=1)
+    for name, value in environment(threads=1).items():
+        monkeypatch.setenv(name, value)
+    process = job.start()
     peak_mb = _peak_mb(process)
-    assert process.returncode == 0, log_path(job.run).read_text()
+    assert process.returncode == 0, process.stderr.read()
     assert 0 < peak_mb < LIMIT_MB
 
 
