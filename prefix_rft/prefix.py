@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from prefix_rft import keyed
@@ -34,8 +36,15 @@ def prefix_length(
     """
     rng = keyed.generator("prefix", at.seed, question_id, at.step, prefix_id)
     share = draw_share(schedule, at.step, at.total_steps, rng)
-    try:
+    with naming(question_id):
         return cut(share, demonstration_length, min_tokens, max_response_tokens)
+
+
+@contextmanager
+def naming(question_id: str) -> Iterator[None]:
+    """While it lasts, a DataError names the question."""
+    try:
+        yield
     except DataError as error:
         raise DataError(f"question {question_id!r}: {error}") from None
 

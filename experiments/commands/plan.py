@@ -8,9 +8,9 @@ from rich.console import Console
 
 from analysis import render
 from analysis.layout import Column, Entry, Row, Table
-from experiments.cost import BASE_BATCH, CPU_CORE, H100, Machine, Work
-from experiments.cost_estimate import Estimate, Kind, Measured, estimates
-from experiments.cost_tokens import DEMONSTRATION_SHARE, PROMPT_SHARE, RESPONSE_SHARE
+from experiments.cost.estimate import Estimate, Kind, Measured, estimates
+from experiments.cost.tokens import DEMONSTRATION_SHARE, PROMPT_SHARE, RESPONSE_SHARE
+from experiments.cost.work import BASE_BATCH, CPU_CORE, H100, Machine, Work
 from experiments.names import kind_of, names
 from experiments.plan import plan as plan_runs
 from experiments.selection import Selection, select
@@ -71,7 +71,7 @@ def assumptions(found: Sequence[Estimate], measured: dict[Kind, Measured]) -> li
         {_unknown(estimate) for estimate in found if not estimate.done and estimate.work is None}
     )
     return lines + [
-        f"No cost is known for {what}: its size is not in experiments/cost_*.py." for what in unknown
+        f"No cost is known for {what}: its size is not in experiments/cost/shapes.py." for what in unknown
     ]
 
 

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from analysis import render
 from analysis.design import design_note
 from analysis.orderings import findings, findings_table, summary_text
+from analysis.over_bases import pooled_table
 from analysis.results import Results, load_results
 from analysis.tables import main_table
 from experiments.selection import Selection, select
@@ -66,7 +67,8 @@ def write_folder(selection: Selection, results: Results, folder: Path, date: str
 
 
 def _findings(results: Results) -> list[RenderableType]:
-    parts: list[RenderableType] = [render.rich_renderable(main_table(results))]
+    tables = [main_table(results), pooled_table(results)]
+    parts: list[RenderableType] = [render.rich_renderable(table) for table in tables if table is not None]
     found = findings(results)
     if found:
         parts += [

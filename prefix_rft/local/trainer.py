@@ -105,6 +105,7 @@ class Trainer:
         self.encoder: Encoder = load_model_encoder(config, source)
         self.policy: Policy = load_model(config, source)
         self.data = _load_data(config, self.encoder, reading, imitates=isinstance(self.phase, SftPhase))
+        self.method.check_questions(self.data.train)
         _list_left_out(run, self.data.left_out)
         self.order = self._order()
         self.total_steps = self._total_steps()

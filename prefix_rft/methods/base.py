@@ -60,6 +60,14 @@ class Method(ABC):
         """[B] bool: rows whose entropies `weights` looks at, where it wants any."""
         return batch.hybrid_B
 
+    def check_questions(self, questions: Sequence[QuestionTokens]) -> None:
+        """Refuse training questions on which the method would silently be another one.
+
+        Raises:
+            DataError: it would be.
+        """
+        return
+
     def take_interleaved(self, questions: Sequence[QuestionTokens], batch: RolloutBatch) -> Sequence[str]:
         """Ids of the questions whose demonstrations an SFT step takes now; called after every rollout step.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from prefix_rft.errors import DataError
 from prefix_rft.methods.rft import Rft
 from prefix_rft.rollout import QuestionTokens, RolloutBatch
 from prefix_rft.settings.method import ReliftMethod
@@ -31,6 +32,20 @@ class Relift(Rft):
             warmup_fraction=0.0,
         )
         self._unsolved: list[str] = []
+
+    def check_questions(self, questions: Sequence[QuestionTokens]) -> None:
+        """Enough demonstrations to fill the buffer once.
+
+        Raises:
+            DataError: no SFT step would ever happen.
+        """
+        demonstrated = sum(question.demonstration is not None for question in questions)
+        if demonstrated < self.settings.buffer:
+            raise DataError(
+                f"method.buffer={self.settings.buffer} questions wait before an SFT step takes them, and only "
+                f"{demonstrated} training questions have a demonstration: ReLIFT would be RFT. "
+                "Lower method.buffer, or give more demonstrations."
+            )
 
     def take_interleaved(self, questions: Sequence[QuestionTokens], batch: RolloutBatch) -> Sequence[str]:
         """Remember what was not solved; hand out a batch once there is one."""

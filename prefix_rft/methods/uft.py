@@ -9,7 +9,7 @@ from torch import Tensor
 from prefix_rft import keyed
 from prefix_rft.advantage import advantages
 from prefix_rft.methods.base import ImitationRule, Method
-from prefix_rft.prefix import cut
+from prefix_rft.prefix import cut, naming
 from prefix_rft.rollout import QuestionTokens, RolloutBatch, RolloutRequest, StepContext, TokenWeights
 from prefix_rft.schedule import decayed
 from prefix_rft.settings.method import UftMethod
@@ -32,7 +32,8 @@ class Uft(Method):
         if question.demonstration is None or parts == 0:
             return [RolloutRequest(rollout) for rollout in range(self.settings.rollouts)]
         share = parts / self.settings.parts
-        length = cut(share, len(question.demonstration), 1, self.max_response_tokens)
+        with naming(question.id):
+            length = cut(share, len(question.demonstration), 1, self.max_response_tokens)
         hint = question.demonstration[:length]
         return [RolloutRequest(rollout, hint, prefix_id=0) for rollout in range(self.settings.rollouts)]
 

@@ -85,8 +85,9 @@ class RunDir:
         identity = self.identity()
         if settings_that_count(identity.kind, config) != identity.counts["settings"]:
             raise RunError(
-                f"{path} no longer describes run {self.id}: settings that count were edited. Undo the edit; "
-                "to run other settings, ask for them (they get a folder of their own)."
+                f"{path} no longer describes run {self.id}: settings that count were edited, or "
+                "another version of the suite wrote it, whose settings were others. Undo the edit, or read it with "
+                "that version; to run other settings, ask for them (they get a folder of their own)."
             )
         return config
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from experiments.compose import compose
-from experiments.cost import (
+from experiments.cost.shapes import PUBLISHED, Shape, shape_of
+from experiments.cost.tokens import sizes
+from experiments.cost.work import (
     CPU_CORE,
     H100,
     Machine,
@@ -22,8 +24,6 @@ from experiments.cost import (
     training_work,
     update,
 )
-from experiments.cost_shapes import PUBLISHED, Shape, shape_of
-from experiments.cost_tokens import sizes
 from prefix_rft.errors import DataError
 from prefix_rft.settings import RunConfig
 

@@ -9,12 +9,12 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from experiments import cost_estimate
 from experiments.cli import app
 from experiments.commands.asked import sweep_and_overrides, sweeps_and_overrides, sweeps_of
 from experiments.commands.plan import amount
-from experiments.cost import evaluation_work, training_work
-from experiments.cost_estimate import estimates
+from experiments.cost import estimate as cost_estimate
+from experiments.cost.estimate import estimates
+from experiments.cost.work import evaluation_work, training_work
 from experiments.plan import plan
 from experiments.selection import select
 from experiments.sweeps import names

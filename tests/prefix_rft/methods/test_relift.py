@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from prefix_rft.errors import DataError
 from prefix_rft.methods import Method, make_method
 from prefix_rft.rollout import QuestionTokens, RolloutBatch, RolloutRequest, StepContext
 from prefix_rft.settings.method import MethodSettings, ReliftMethod
@@ -103,3 +104,14 @@ def test_other_methods_remember_nothing(name: str) -> None:
     settings: MethodSettings = TypeAdapter(MethodSettings).validate_python({"name": name})
     method = make_method(settings, max_response_tokens=8)
     assert (method.interleaved, method.state(), _step(method, "ab")) == (None, {}, "")
+
+
+def test_a_buffer_that_never_fills_is_refused() -> None:
+    questions = [
+        QuestionTokens("a", (1,), "3", (5,)),
+        QuestionTokens("b", (1,), "3", None),
+        QuestionTokens("c", (1,), "3", (6,)),
+    ]
+    _relift(buffer=2).check_questions(questions)
+    with pytest.raises(DataError, match=r"method\.buffer=3 questions wait .* only 2 training questions"):
+        _relift(buffer=3).check_questions(questions)

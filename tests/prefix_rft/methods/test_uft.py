@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import tensor
 
+from prefix_rft.errors import DataError
 from prefix_rft.methods import make_method
 from prefix_rft.objective import PpoClip, surrogate, token_scale
 from prefix_rft.rollout import QuestionTokens, RolloutBatch, RolloutRequest, StepContext
@@ -130,3 +131,9 @@ def test_the_loss_by_hand() -> None:
     # 0.5 times the mean of 0.1, 0.2, 0.3 and 0.6, and -(0.5 - 1) / 8 / 2.
     torch.testing.assert_close(loss_BT[:, :2].sum(), tensor(0.15))
     torch.testing.assert_close(loss_BT[:, 2:].sum(), tensor(0.5 / 16))
+
+
+def test_a_demonstration_too_short_for_a_hint_is_named() -> None:
+    method = make_method(UftMethod(rollouts=2, hint="stage"), max_response_tokens=8)
+    with pytest.raises(DataError, match=r"^question 'q7': a demonstration of 1 token"):
+        method.requests(QuestionTokens("q7", (1,), "3", (5,)), StepContext(0, 0, 100))

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Self
 
-from experiments.cost_shapes import Shape, shape_of
-from experiments.cost_tokens import Sizes, sizes
+from experiments.cost.shapes import Shape, shape_of
+from experiments.cost.tokens import Sizes, sizes
 from prefix_rft.settings import LuffyMethod, ReliftMethod, RlSftLossMethod, RunConfig, SftMethod, TinyModel
 
 BASE_BATCH = 64

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analysis.cells import open_run
-from experiments.cost import (
+from experiments.cost.work import (
     CPU_CORE,
     SAMPLE_BYTES,
     Machine,
