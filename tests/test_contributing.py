@@ -24,7 +24,7 @@ COPIED = (
 STEP = re.compile(r"`([^`]+)`, (new|after|before)(?: `([^`]+)`)?:\n\n```\w+\n(.*?)```", re.DOTALL)
 SMALL = [
     *("optimisation.rl.steps=2", "optimisation.rl.questions_per_step=4", "optimisation.rl.validate_every=0"),
-    *("model.skill_steps=0", "model.polish_steps=0", "model.habit_steps=2"),
+    *("model.single_steps=0", "model.skill_steps=0", "model.polish_steps=0", "model.habit_steps=2"),
     *("model.architecture.hidden_size=16", "model.architecture.intermediate_size=32"),
     *("data.train_questions=32", "data.validation_questions=4", "data.test_questions=4"),
     *("evaluation.samples=1", "evaluation.pass_at=[1]", "tracking=disabled"),
