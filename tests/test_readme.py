@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 SMALL = [
     *("model.single_steps=0", "model.skill_steps=0", "model.polish_steps=1", "model.habit_steps=1"),
     *("model.architecture.hidden_size=16", "model.architecture.layers=1"),
-    *("data.train_questions=32", "data.validation_questions=4", "data.test_questions=6"),
+    *("data.train_questions=64", "data.validation_questions=4", "data.test_questions=6"),
     *("optimisation.rl.steps=1", "optimisation.rl.questions_per_step=4", "optimisation.sft.epochs=1"),
     *("evaluation.samples=2", "evaluation.pass_at=[1]", "tracking=disabled"),
 ]
