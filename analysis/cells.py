@@ -29,13 +29,14 @@ def cell_of(run: RunDir) -> Cell:
     """The cell of a run that stands for its method under no sweep's own label.
 
     Raises:
-        RunError, SettingsError: the run's identity or configuration cannot be read.
+        RunError: the run's identity cannot be read.
     """
-    if run.kind == "base":
+    identity = run.identity()
+    if identity.kind == "base":
         return Cell(run.id, "base", None, NAMES["base"])
-    config = run.config()
-    name = config.method.name
-    return Cell(run.id, name, config.seed, NAMES.get(name, name))
+    settings = identity.counts["settings"]
+    name = settings["method"]["name"]
+    return Cell(run.id, name, settings["seed"], NAMES.get(name, name))
 
 
 def open_run(store: Store, run_id: str) -> RunDir | None:

@@ -8,7 +8,8 @@ from datetime import datetime
 from analysis.cells import cell_of, progress
 from analysis.layout import Column, Entry, Row, Table
 from prefix_rft.errors import PrefixRftError
-from prefix_rft.runs.jsonl import Record
+from prefix_rft.runs.jsonl import newest_values
+from prefix_rft.runs.metrics import METRICS_FILE
 from prefix_rft.runs.state import RunState
 from prefix_rft.runs.store import RunDir, Store
 
@@ -33,7 +34,7 @@ class RunRow:
     method: str
     seed: int | None
     state: str
-    """new, queued, running, done, failed, lost, or unreadable."""
+    """new, queued, running, done, failed, lost, or unreadable; on SLURM also cancelled."""
     stage: str
     step: str
     """Steps of the stage: 40/60."""
@@ -54,40 +55,41 @@ def status_rows(store: Store, now: datetime) -> list[RunRow]:
 
 def status_table(rows: list[RunRow]) -> Table:
     """Ready for `analysis.render`; causes of failure stand in full below the rows."""
-    title = f"{len(rows)} {'run' if len(rows) == 1 else 'runs'}: {_counts(rows)}" if rows else "no runs yet"
     causes = tuple(f"{row.id}: {row.cause}" for row in rows if row.cause)
-    return Table(title, COLUMNS, tuple(Row(_entries(row)) for row in rows), causes)
+    return Table(summary(rows), COLUMNS, tuple(Row(entries(row)) for row in rows), causes)
+
+
+def summary(rows: list[RunRow]) -> str:
+    """How many runs there are, and in which states."""
+    return f"{len(rows)} {'run' if len(rows) == 1 else 'runs'}: {_counts(rows)}" if rows else "no runs yet"
 
 
 def _row(run: RunDir, now: datetime) -> RunRow:
     try:
-        cell, state, metrics = cell_of(run), run.state(), run.metrics()
+        cell, state = cell_of(run), run.state()
+        newest = newest_values(run.path / METRICS_FILE, ("reward", "validation/accuracy"))
     except PrefixRftError as error:
         return RunRow(run.id, "", "", None, "unreadable", "", "", None, None, None, str(error))
     return RunRow(
         id=run.id,
-        kind=run.kind,
+        kind="base" if cell.method == "base" else "train",
         method=cell.method,
         seed=cell.seed,
         state=state.status,
         stage=state.stage or "",
         step=progress(state),
-        reward=_last(metrics, "reward"),
-        accuracy=_last(metrics, "validation/accuracy"),
+        reward=newest.get("reward"),
+        accuracy=newest.get("validation/accuracy"),
         age_seconds=_age(state, now),
         cause=_cause(run, state),
     )
-
-
-def _last(metrics: list[Record], key: str) -> float | None:
-    return next((row[key] for row in reversed(metrics) if row.get(key) is not None), None)
 
 
 def _age(state: RunState, now: datetime) -> float | None:
     return None if state.updated is None else (now - datetime.fromisoformat(state.updated)).total_seconds()
 
 
-_ORDER = ("running", "queued", "failed", "lost", "unreadable", "new", "done")
+_ORDER = ("running", "queued", "failed", "lost", "cancelled", "unreadable", "new", "done")
 
 
 def _urgency(row: RunRow) -> tuple[int, str, str, int, str]:
@@ -99,7 +101,8 @@ def _counts(rows: list[RunRow]) -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in _ORDER if state in states)
 
 
-def _entries(row: RunRow) -> tuple[Entry, ...]:
+def entries(row: RunRow) -> tuple[Entry, ...]:
+    """A run under `COLUMNS`."""
     stage = row.stage.partition("/")[0].replace("evaluate", "eval")
     seed = "" if row.seed is None else str(row.seed)
     age = "" if row.age_seconds is None else short_duration(row.age_seconds)

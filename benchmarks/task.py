@@ -16,9 +16,9 @@ def chain(max_new: int) -> ChainData:
 def make_model(folder: Path, max_new: int) -> Path:
     """Train the base model under `folder` (about a minute); returns the model's folder."""
     from prefix_rft.local.base import make_base
-    from prefix_rft.local.stop import StopFlag
     from prefix_rft.runs.checkpoint import latest_checkpoint
     from prefix_rft.runs.store import RunDir
+    from prefix_rft.stop import StopFlag
 
     config = RunConfig(method=RftMethod(), model=TinyModel(), data=chain(max_new))
     make_base(config, RunDir(folder), stop=StopFlag(), progress=lambda step, total_steps: None)

@@ -29,6 +29,10 @@ Overrides = Annotated[
     typer.Argument(help="Settings as on the command line of experiments.run, e.g. scale=toy store=runs."),
 ]
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder that holds the runs.")]
+RunIds = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Run ids, or their beginnings.")]
+ClusterOption = Annotated[
+    str | None, typer.Option("--cluster", help="Another profile than that of the last submission.")
+]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the report.")]
 SweepAndOverrides = Annotated[
     list[str] | None,
@@ -60,12 +64,19 @@ def plan(
     ] = None,
     every_run: Annotated[bool, typer.Option("--runs", help="List every run too.")] = False,
 ) -> None:
-    """Show what sweeps would run, what of it is done, and what the rest costs; run nothing."""
+    """Show what sweeps would run, what of it is done, and what the rest costs; run nothing.
+
+    With hydra/launcher=slurm cluster=NAME also the exact batch scripts and what waits for what.
+    """
     with exits():
         from experiments.commands.asked import sweeps_and_overrides
+        from experiments.commands.dry_run import dry_run, of_slurm
         from experiments.commands.plan import plan as print_plan
 
-        raise typer.Exit(print_plan(*sweeps_and_overrides(asked or []), _console(), every_run=every_run))
+        sweeps, given = sweeps_and_overrides(asked or [])
+        cluster, overrides = of_slurm(given)
+        code = print_plan(sweeps, overrides, _console(), every_run=every_run)
+        raise typer.Exit(code if cluster is None else dry_run(sweeps, overrides, cluster, _console()))
 
 
 @app.command()
@@ -86,19 +97,62 @@ def reproduce(
 
 @app.command()
 def status(store: StoreOption = Path("runs")) -> None:
-    """Show every run: state, step, reward, accuracy, age, and why it failed."""
+    """Show every run: state, step, reward, accuracy, age, its SLURM job, and why it failed."""
     with exits():
-        from analysis import render
-        from analysis.status import status_rows, status_table
+        from experiments.commands.slurm_jobs import status as print_status
         from prefix_rft.runs.store import Store
 
-        rows = status_rows(Store(store), datetime.now(UTC))
-        if rows:
-            _console().print(render.rich_renderable(status_table(rows)))
-        else:
-            print(
-                f"no runs in {store.absolute()}; start some with `python -m experiments.run`, or choose --store"
-            )
+        raise typer.Exit(print_status(Store(store), _console()))
+
+
+@app.command()
+def resume(runs: RunIds = None, store: StoreOption = Path("runs"), cluster: ClusterOption = None) -> None:
+    """Submit to SLURM again what failed or was lost, and nothing else."""
+    with exits():
+        from experiments.commands.slurm_jobs import resume as submit_again
+        from prefix_rft.runs.store import Store
+
+        raise typer.Exit(submit_again(Store(store), runs or [], cluster, _console()))
+
+
+@app.command()
+def cancel(
+    runs: RunIds = None,
+    store: StoreOption = Path("runs"),
+    everything: Annotated[bool, typer.Option("--all", help="Every job of the store.")] = False,
+) -> None:
+    """End the SLURM jobs of runs; what runs saves its work first."""
+    with exits():
+        from experiments.commands.slurm_jobs import cancel as end_jobs
+        from prefix_rft.runs.store import Store
+
+        raise typer.Exit(end_jobs(Store(store), runs or [], everything, _console()))
+
+
+@app.command()
+def logs(
+    run: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
+    store: StoreOption = Path("runs"),
+    lines: Annotated[int, typer.Option("-n", min=1, help="Lines of each file.")] = 40,
+) -> None:
+    """Print the end of a run's log and of its SLURM jobs' logs."""
+    with exits():
+        from experiments.commands.slurm_jobs import logs as print_logs
+        from prefix_rft.runs.store import Store
+
+        raise typer.Exit(print_logs(Store(store), run, lines, _console()))
+
+
+@app.command()
+def doctor(
+    cluster: Annotated[str, typer.Argument(help="A profile of slurm/clusters, or a .yaml file.")],
+    overrides: Overrides = None,
+) -> None:
+    """Compare a cluster's profile with the live cluster and say what to change; ends with 1 if something is."""
+    with exits():
+        from experiments.commands.doctor import doctor as examine
+
+        raise typer.Exit(examine(cluster, overrides or [], _console()))
 
 
 @app.command()
@@ -170,6 +224,83 @@ def check_data(
         from experiments.commands import check_data as command
 
         raise typer.Exit(command.check_data(*command.prepare(overrides or [], tokenizer)))
+
+
+@app.command("prepare-data")
+def prepare_data(
+    name: Annotated[str, typer.Argument(help="openr1: the paper's training set.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Settings of data and model, e.g. data.max_response_tokens=4096 model=llama-3.1-8b."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The JSONL file to write.")] = Path("data/openr1.jsonl"),
+    file: Annotated[
+        Path | None, typer.Option(help="Parquet or JSONL in the hub's layout, read in place of the hub.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="Folder or hub name of the tokenizer that counts, if not that of `model`."),
+    ] = None,
+    wrong: Annotated[str, typer.Option(help="Demonstrations graded wrong: keep or drop.")] = "keep",
+    long: Annotated[
+        str, typer.Option(help="Demonstrations beyond the budget: drop, or drop_question.")
+    ] = "drop",
+    without: Annotated[str, typer.Option(help="Questions without a demonstration: keep or drop.")] = "keep",
+    repeated: Annotated[str, typer.Option(help="Questions asked before: keep or drop.")] = "keep",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Grading processes; one a core, 8 at most, if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what stands at --out.")] = False,
+) -> None:
+    """Grade, measure and sort out a published data set; write questions and a report of every finding."""
+    with exits():
+        from experiments.commands import prepare_data as command
+
+        code = command.prepare_data(
+            name,
+            overrides or [],
+            out=out,
+            file=file,
+            tokenizer=tokenizer,
+            rules={
+                "wrong_demonstration": wrong,
+                "long_demonstration": long,
+                "no_demonstration": without,
+                "repeated_question": repeated,
+            },
+            workers=workers,
+            force=force,
+            console=_console(),
+        )
+        raise typer.Exit(code)
+
+
+@app.command("prepare-model")
+def prepare_model(
+    source: Annotated[
+        str,
+        typer.Argument(help="A model of experiments/conf/model, e.g. qwen2.5-math-7b; a folder; a hub name."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The new folder; that of experiments/conf/model if not given."),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit, tag or branch on the hub.")] = None,
+    template: Annotated[
+        str | None, typer.Option(help="luffy, plain or keep; the one of the model's family if not given.")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="copy the weights, or link to the source's files.")] = "copy",
+) -> None:
+    """Make a model folder ready for training: longer context, prompt, ends; write down what was changed."""
+    with exits():
+        from experiments.commands import prepare_model as command
+
+        code = command.prepare(
+            source, out, revision=revision, template=template, weights=weights, console=_console()
+        )
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.overrides import CONF, for_hydra
+from experiments.overrides import CONF, LAUNCHER, OF_THE_LAUNCHER, for_hydra
 from experiments.sweeps import register
 from prefix_rft.errors import SettingsError, unknown
 from prefix_rft.settings import RunConfig, parse
@@ -127,7 +127,13 @@ def hydras_refusals() -> Iterator[None]:
             f"{given!r} cannot be read ({_first_line(error)}); what needs quotes: {GRAMMAR}"
         ) from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise SettingsError(str(error).replace("++", "")) from error
+        raise SettingsError(_not_the_launchers(str(error)) or str(error).replace("++", "")) from error
+
+
+def _not_the_launchers(said: str) -> str | None:
+    """For what only one launcher understands, and another was given."""
+    name = next((name for name, key in OF_THE_LAUNCHER.items() if f"'{key}'" in said), None)
+    return f"{name}=... belongs to {LAUNCHER}=slurm: add it" if name else None
 
 
 def _no_such_choice(error: MissingConfigException) -> str:

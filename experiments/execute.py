@@ -15,10 +15,10 @@ from experiments.mirroring import mirror_finished
 from experiments.plan import Plan, Task, plan
 from experiments.processes import Nursery, Worker, why_it_ended
 from experiments.progress import Display, Standing
-from experiments.worker import INTERRUPTED, LOCKED
+from experiments.worker import INTERRUPTED, LOCKED, is_evaluated
 from prefix_rft.errors import PrefixRftError, SettingsError
 from prefix_rft.runs.lock import is_locked
-from prefix_rft.runs.markers import TRAIN, evaluation_stage
+from prefix_rft.runs.markers import TRAIN
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.settings import LauncherSettings, RunConfig
 
@@ -66,7 +66,7 @@ def execute(configs: Sequence[RunConfig]) -> Report:
         SettingsError: the cells differ in store or launcher.
         DataError: a file that counts for a run's identity cannot be read.
     """
-    store, launcher = _shared(configs)
+    store, launcher = shared(configs)
     executor = _Executor(plan(configs), store, launcher)
     with executor.stop_on_signals():
         report = executor.run()
@@ -81,14 +81,15 @@ def is_complete(run: RunDir, task: Task) -> bool:
     Raises:
         RunError: a marker of it is damaged.
     """
-    return run.stages.is_done(TRAIN) and all(
-        run.stages.is_done(evaluation_stage(split, run.evaluation(split, config).name))
-        for config in task.asked
-        for split in config.evaluation.splits
-    )
+    return run.stages.is_done(TRAIN) and is_evaluated(run, task.asked)
 
 
-def _shared(configs: Sequence[RunConfig]) -> tuple[Store, LauncherSettings]:
+def shared(configs: Sequence[RunConfig]) -> tuple[Store, LauncherSettings]:
+    """What the cells of one command have in common.
+
+    Raises:
+        SettingsError: they differ in it.
+    """
     first = configs[0]
     for name in ("store", "launcher"):
         if any(getattr(config, name) != getattr(first, name) for config in configs):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prefix_rft.errors import PrefixRftError
+from slurm.errors import SlurmError
 
 FAILED = 1
 REFUSED = 2
@@ -35,7 +36,7 @@ def exits() -> Iterator[None]:
         _leave(str(stop), INTERRUPTED)
     except CellsFailedError as failure:
         _leave(str(failure), FAILED)
-    except PrefixRftError as error:
+    except (PrefixRftError, SlurmError) as error:
         _leave(f"error: {error}", REFUSED)
 
 

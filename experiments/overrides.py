@@ -18,6 +18,9 @@ SWEEP = "sweep"
 
 _OVERRIDE = re.compile(r"~|[+]{0,2}[A-Za-z_][\w.@/-]*=")
 _NOT_A_SETTING = ("-", "~", "hydra.")
+OF_THE_LAUNCHER = {"cluster": "hydra.launcher.cluster", "wait": "hydra.launcher.wait"}
+"""What `hydra/launcher=slurm` is told, by the short name on the command line: it is no setting of a run."""
+LAUNCHER = "hydra/launcher"
 
 
 def for_hydra(arguments: Sequence[str]) -> list[str]:
@@ -44,6 +47,11 @@ def groups() -> frozenset[str]:
 
 
 def _override(override: str) -> str:
-    if override.startswith(f"{SWEEP}="):
+    key, _, value = override.partition("=")
+    if key == SWEEP:
         return f"+{override}"
+    if key in OF_THE_LAUNCHER:
+        return f"{OF_THE_LAUNCHER[key]}={value}"
+    if override == "launcher=slurm":
+        return f"{LAUNCHER}=slurm"
     return f"++{override.lstrip('+')}" if is_setting(override) else override

@@ -18,6 +18,13 @@ from prefix_rft.runs.store import RunDir
 LOST = 77
 """Stands for the exit code of a run whose end nobody saw."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
+    "MALLOC_ARENA_MAX": "2",
+}
+"""glibc gives freed blocks above a threshold back to the kernel at once; a training step allocates the same blocks
+again and again, so the thresholds are raised, which changes speed only."""
 
 
 class Worker(Protocol):
@@ -147,15 +154,14 @@ def why_it_ended(run: RunDir, code: int) -> str:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """This process's environment with the run's number of threads.
+    """This process's environment with the run's number of threads; what it says of memory itself holds."""
+    return {**_MALLOC, **os.environ, **_threads(threads)}
 
-    glibc gives freed blocks above a threshold back to the kernel at once; a training step allocates the same blocks
-    again and again, so the thresholds are raised, which changes speed only.
-    """
-    fixed = {name: str(threads) for name in _THREAD_VARIABLES}
-    malloc = {
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
-        "MALLOC_ARENA_MAX": "2",
-    }
-    return {**malloc, **os.environ, **fixed}
+
+def tuning(threads: int) -> dict[str, str]:
+    """What a run's process needs in its environment, wherever it starts."""
+    return {**_MALLOC, **_threads(threads)}
+
+
+def _threads(threads: int) -> dict[str, str]:
+    return {name: str(threads) for name in _THREAD_VARIABLES}

@@ -12,20 +12,25 @@ import os
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.compose import hydras_refusals, typed
 from experiments.exits import exits
-from experiments.overrides import for_hydra
+from experiments.overrides import LAUNCHER, for_hydra
 from experiments.sweeps import register
 from prefix_rft.errors import SettingsError
+
+_COMPLETION = {"-sc", "--shell-completion"}
+"""Flags of Hydra's tab completion, whose arguments are no settings."""
 
 
 def main() -> None:
     """Entry point."""
     with exits(), hydras_refusals():
         register()
-        sys.argv[1:] = for_hydra(sys.argv[1:])
+        if not _COMPLETION & set(sys.argv):
+            sys.argv[1:] = for_hydra(sys.argv[1:])
         # Without it Hydra prints its errors in its own way and leaves with exit code 1 whatever happened.
         os.environ["HYDRA_FULL_ERROR"] = "1"
         hydra.main(config_path="conf", config_name="config", version_base="1.3")(_one_cell)()
@@ -38,6 +43,8 @@ def _one_cell(composed: DictConfig) -> None:
         config = typed(composed)
         if config.sweep is not None:
             raise SettingsError(f"sweep={config.sweep} has many cells: add --multirun")
+        if HydraConfig.get().runtime.choices[LAUNCHER] != "local":
+            raise SettingsError(f"{LAUNCHER}={HydraConfig.get().runtime.choices[LAUNCHER]}: add --multirun")
         execute([config]).raise_for_failures()
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from eval.evaluate import evaluate as run_evaluation
 from eval.protocol import ProtocolRecord, describe
@@ -16,15 +17,16 @@ from prefix_rft.data.schema import Question, Split
 from prefix_rft.errors import RunError
 from prefix_rft.grading import make_grader
 from prefix_rft.local.policy import find_device
-from prefix_rft.local.stop import InterruptedRunError, StopFlag
-from prefix_rft.local.trainer import load_model, load_model_encoder
+from prefix_rft.local.trainer import Progress, load_model
+from prefix_rft.questions import load_model_encoder
 from prefix_rft.runs.checkpoint import latest_checkpoint, verify
 from prefix_rft.runs.markers import TRAIN, evaluation_stage
 from prefix_rft.runs.provenance import write_provenance
 from prefix_rft.runs.state import StateWriter
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.runs.tracking import start_mirror
-from prefix_rft.settings import PretrainedModel, RunConfig
+from prefix_rft.settings import LocalBackend, PretrainedModel, RunConfig, base_backend, embedded
+from prefix_rft.stop import InterruptedRunError, StopFlag
 
 READ = "read data"
 """The stage shown while the training questions of a large data set become tokens."""
@@ -57,18 +59,46 @@ def train(run: RunDir, config: RunConfig, parent_id: str | None, state: StateWri
     if run.stages.is_done(TRAIN):
         return
     state.running(TRAIN)
-    find_device(config.backend.device)  # refused at once, not after a model was downloaded
     if run.kind == "base":
         from prefix_rft.local.base import make_base
 
+        find_device(base_backend(config.backend).device)
         step = make_base(config, run, stop=stop, progress=state.progress)
     else:
+        begin = _trainer_of(config)
+        start = starting_model(config, parent_id)
+        step = begin(config, run, start, stop=stop, progress=state.progress, reading=_Reading(state))
+    run.stages.mark_done(TRAIN, step=step)
+
+
+class _Trains(Protocol):
+    """Trains a run to its last step, whose checkpoint then exists; either backend has one."""
+
+    def __call__(
+        self,
+        config: RunConfig,
+        run: RunDir,
+        start: Path | str,
+        *,
+        stop: StopFlag,
+        progress: Progress,
+        reading: Progress | None = None,
+    ) -> int: ...
+
+
+def _trainer_of(config: RunConfig) -> _Trains:
+    """The backend's trainer; what it cannot run on is refused at once, not after a model was downloaded."""
+    if isinstance(config.backend, LocalBackend):
         from prefix_rft.local import trainer
 
-        start = starting_model(config, parent_id)
-        reading = _Reading(state)
-        step = trainer.train(config, run, start, stop=stop, progress=state.progress, reading=reading)
-    run.stages.mark_done(TRAIN, step=step)
+        find_device(config.backend.device)
+        return trainer.train
+    from prefix_rft.verl_backend import launch
+    from prefix_rft.verl_backend.guard import check_devices, check_versions
+
+    check_versions()
+    check_devices(config.backend)
+    return launch.train
 
 
 class _Reading:
@@ -145,7 +175,7 @@ def _evaluate_split(run: RunDir, config: RunConfig, split: Split, folder: Path, 
         load_model(config, source),
         encoder,
         subject=f"run {run.id} {source.name}",
-        batch=config.backend.generation_batch,
+        batch=embedded(config.backend).generation_batch,
     )
     questions = data.load(config.data).split(split)[: config.evaluation.questions]
     encoded = encode_questions(questions, encoder, config.data, with_demonstrations=False)

@@ -11,14 +11,16 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from prefix_rft.errors import RunLockedError
 from prefix_rft.runs.lock import RunLock
+from prefix_rft.runs.markers import evaluation_stage
 from prefix_rft.runs.state import StateWriter
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.settings import RunConfig
@@ -45,6 +47,8 @@ class Request:
     """Parent process that must live for the run to go on."""
     command: tuple[str, ...] = ()
     """What was typed; none stands for this process's own command line."""
+    only: Literal["train", "evaluate"] | None = None
+    """One part of the work, where another process does the other; None: both."""
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Request:
@@ -81,7 +85,7 @@ def work_on(request: Request) -> int:
 
 
 def _work(run: RunDir, request: Request) -> int:
-    from prefix_rft.local.stop import InterruptedRunError, StopFlag
+    from prefix_rft.stop import InterruptedRunError, StopFlag
 
     stop = StopFlag().listen()
     state = StateWriter(run.path)
@@ -96,7 +100,10 @@ def _work(run: RunDir, request: Request) -> int:
         traceback.print_exc()
         state.failed(error, log=LOG_FILE)
         return FAILED
-    state.done()
+    if is_evaluated(run, request.asked or (request.config,)):
+        state.done()
+    else:
+        state.queued(reason="trained; its evaluation is another process's")
     return 0
 
 
@@ -105,9 +112,23 @@ def _stages(run: RunDir, request: Request, state: StateWriter, stop: Any) -> Non
 
     stages.record_provenance(run, request.command)
     with stages.mirrored(run, request.config):
-        stages.train(run, request.config, request.parent_id, state, stop)
-        for config in request.asked or (request.config,):
+        if request.only != "evaluate":
+            stages.train(run, request.config, request.parent_id, state, stop)
+        for config in () if request.only == "train" else request.asked or (request.config,):
             stages.evaluate(run, config, state, stop)
+
+
+def is_evaluated(run: RunDir, asked: Iterable[RunConfig]) -> bool:
+    """Whether every split is evaluated that these configurations ask for.
+
+    Raises:
+        RunError: a marker of it is damaged.
+    """
+    return all(
+        run.stages.is_done(evaluation_stage(split, run.evaluation(split, config).name))
+        for config in asked
+        for split in config.evaluation.splits
+    )
 
 
 def _stop_with(launcher: int) -> None:

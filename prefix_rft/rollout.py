@@ -92,6 +92,11 @@ class RolloutBatch:
         """True on tokens that the policy sampled."""
         return self.response_BT() & ~self.imitated_BT()
 
+    def mini_batches(self, count: int) -> list[Tensor]:
+        """Rows of each of `count` mini-batches; questions are in random order already, so runs of them will do."""
+        part_B = self.question_B * count // (int(self.question_B.max()) + 1)
+        return [(part_B == part).nonzero()[:, 0] for part in range(int(part_B.max()) + 1)]
+
     def rows(self, index: Tensor) -> RolloutBatch:
         """The rows at `index` (integers or a boolean mask), in that order."""
         return RolloutBatch(**{field.name: getattr(self, field.name)[index] for field in fields(self)})

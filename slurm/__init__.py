@@ -1,1 +1,1 @@
-"""The room for submitting stages to SLURM. Nothing is submitted from here yet: runs start on the local machine."""
+"""Stages of cells as SLURM jobs: submitted once, chained, requeued, looked at, cancelled. Knows nothing of training."""

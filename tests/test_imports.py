@@ -23,6 +23,10 @@ IMPORTS = {
     "help": "cli('--help')",
     "help of a command": "cli('table', '--help')",
     "status": "cli('status', '--store', 'nowhere')",
+    "submission": "import experiments.cluster.launch, experiments.cluster.follow, slurm.task, slurm.doctor",
+    "batch scripts": (
+        "cli('plan', 'main_results', 'seed=0', 'store=nowhere', 'hydra/launcher=slurm', 'cluster=sandbox')"
+    ),
 }
 PREPARE = """
 import sys

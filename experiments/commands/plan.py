@@ -10,7 +10,7 @@ from analysis import render
 from analysis.layout import Column, Entry, Row, Table
 from experiments.cost.estimate import Estimate, Kind, Measured, estimates
 from experiments.cost.tokens import DEMONSTRATION_SHARE, PROMPT_SHARE, RESPONSE_SHARE
-from experiments.cost.work import BASE_BATCH, CPU_CORE, H100, Machine, Work
+from experiments.cost.work import BASE_BATCH, CPU_CORE, H100, VERL_CPU, Machine, Work
 from experiments.names import kind_of, names
 from experiments.plan import plan as plan_runs
 from experiments.selection import Selection, select
@@ -77,7 +77,7 @@ def assumptions(found: Sequence[Estimate], measured: dict[Kind, Measured]) -> li
 
 def _of_machine(machine: Machine) -> str:
     useful = (machine.generate, machine.score, machine.update)
-    if machine is CPU_CORE:
+    if machine is not H100:
         rates = ", ".join(f"{rate / 1e9:.0f}" for rate in useful)
         return (
             f"Time: minutes of one {machine.name} at {rates} useful GFLOP/s for generation, scoring, update (measured "
@@ -173,6 +173,7 @@ def _time(left: Sequence[Estimate]) -> str:
     parts: list[str] = []
     shown: tuple[tuple[Machine, Callable[[float], str]], ...] = (
         (CPU_CORE, lambda seconds: f"{seconds / 60:.1f} CPU min"),
+        (VERL_CPU, lambda seconds: f"{seconds / 60:.1f} CPU min under verl"),
         (H100, lambda seconds: f"{seconds / 3600:,.0f} GPU h"),
     )
     for machine, text in shown:

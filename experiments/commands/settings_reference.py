@@ -72,7 +72,11 @@ def _section(title: str, text: str, rows: list[str], depth: int = 2) -> str:
 def _rows(kind: type[BaseModel], name: str, values: Any) -> Iterator[str]:
     """A row for every setting, those of nested groups under dotted names; `values` hold the defaults."""
     for key, field in kind.model_fields.items():
-        default = getattr(values, key) if isinstance(values, Settings) else field.default
+        default = (
+            getattr(values, key)
+            if isinstance(values, Settings)
+            else field.get_default(call_default_factory=True)
+        )
         nested = models_in(field.annotation)
         if len(nested) == 1:
             yield from _rows(nested[0], f"{name}.{key}", default)
@@ -131,6 +135,8 @@ def _type(annotation: Any) -> str:
         return " or ".join(_type(part) for part in get_args(annotation))
     if get_origin(annotation) is tuple:
         return f"list of {_type(get_args(annotation)[0])}"
+    if get_origin(annotation) is dict:
+        return "group of settings"
     if annotation is type(None):
         return "`null`"
     names = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}

@@ -47,7 +47,7 @@ class Estimate:
     @property
     def machine(self) -> Machine:
         """The device of `seconds`."""
-        return machine_of(self.task.config)
+        return _machine(self.task)
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,15 @@ def _estimate(task: Task, run: RunDir | None, done: bool, measured: Mapping[Kind
 
 def _ratio(task: Task, measured: Mapping[Kind, Measured]) -> float:
     known = measured.get(kind_of(task))
-    return known.ratio if known and machine_of(task.config) is CPU_CORE else 1.0
+    return known.ratio if known and _machine(task) is CPU_CORE else 1.0
+
+
+def _machine(task: Task) -> Machine:
+    return machine_of(task.config, base=_is_base(task))
 
 
 def _seconds(task: Task, work: Work) -> float:
-    machine = machine_of(task.config)
+    machine = _machine(task)
     return machine.start_seconds + machine.seconds(work)
 
 
@@ -104,7 +108,7 @@ def _measured(done: Iterable[tuple[Task, RunDir | None]]) -> dict[Kind, Measured
     ratios: dict[Kind, list[float]] = {}
     for task, run in done:
         took, work = _took(run), _work(task, None)
-        if took is not None and work is not None and machine_of(task.config) is CPU_CORE:
+        if took is not None and work is not None and _machine(task) is CPU_CORE:
             ratios.setdefault(kind_of(task), []).append(took / _seconds(task, work))
     return {kind: Measured(len(found), sum(found) / len(found)) for kind, found in ratios.items()}
 

@@ -74,7 +74,11 @@ def shape_of(config: RunConfig) -> Shape | None:
     if isinstance(model, TinyModel | ScratchModel):
         return _of_settings(config, model)
     file = Path(model.path) / "config.json"
-    return _of_file(json.loads(file.read_text())) if file.is_file() else PUBLISHED.get(model.path)
+    return (
+        _of_file(json.loads(file.read_text()))
+        if file.is_file()
+        else PUBLISHED.get(model.source or model.path)
+    )
 
 
 def _of_settings(config: RunConfig, model: TinyModel | ScratchModel) -> Shape:

@@ -12,7 +12,16 @@ from typing import Self
 
 from experiments.cost.shapes import Shape, shape_of
 from experiments.cost.tokens import Sizes, sizes
-from prefix_rft.settings import LuffyMethod, ReliftMethod, RlSftLossMethod, RunConfig, SftMethod, TinyModel
+from prefix_rft.settings import (
+    LuffyMethod,
+    ReliftMethod,
+    RlSftLossMethod,
+    RunConfig,
+    SftMethod,
+    TinyModel,
+    VerlBackend,
+    base_backend,
+)
 
 BASE_BATCH = 64
 """Sequences of one optimizer step of a tiny base model's schooling."""
@@ -83,9 +92,18 @@ zero weight left out) and 48 smaller ones of SFT at 16 GFLOP/s; 5 s to import an
 """
 
 
-def machine_of(config: RunConfig) -> Machine:
-    """The machine that an estimate assumes."""
-    return CPU_CORE if config.backend.device == "cpu" else H100
+VERL_CPU = Machine("CPU core under verl", 1e9, 2e9, 2e9, start_seconds=90.0)
+"""verl by its test plugin, roughly: on a busy machine of 2 cores a step of 128 responses took 8 to 10 s, half of them
+sampling, and the first one a minute more; alone it is two to three times as fast.
+"""
+
+
+def machine_of(config: RunConfig, *, base: bool = False) -> Machine:
+    """The machine that an estimate assumes; for a starting model, that of the embedded trainer."""
+    backend = base_backend(config.backend) if base else config.backend
+    if backend.device != "cpu":
+        return H100
+    return VERL_CPU if isinstance(backend, VerlBackend) else CPU_CORE
 
 
 def generate(shape: Shape, count: float, prompt: float, response: float) -> Work:
@@ -152,15 +170,19 @@ def evaluation_work(config: RunConfig, split: str) -> Work | None:
 
 
 def checkpoint_bytes(config: RunConfig, *, base: bool) -> float | None:
-    """Checkpoints that stay: weights, AdamW's two moments and, beside bfloat16 weights, their float32 copy."""
+    """Checkpoints that stay: weights, AdamW's two moments, and where weights are not float32 alone, both forms."""
     shape = shape_of(config)
     if shape is None:
         return None
     if base:
         return 4.0 * shape.parameters
-    half = config.backend.dtype == "bfloat16"
-    one = (2 + 4 + 8 if half else 4 + 8) + (8 if isinstance(config.method, ReliftMethod) else 0)
-    return float(one * shape.parameters * config.backend.keep_checkpoints)
+    backend = config.backend
+    if isinstance(backend, VerlBackend):
+        one = 4 + 8 + 4  # float32 shards with their moments, and the whole model beside them
+    else:
+        half = backend.dtype == "bfloat16"
+        one = (2 + 4 + 8 if half else 4 + 8) + (8 if isinstance(config.method, ReliftMethod) else 0)
+    return float(one * shape.parameters * backend.keep_checkpoints)
 
 
 def _rollouts(config: RunConfig, shape: Shape, data: Sizes) -> Work:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from prefix_rft.audit.backends import Computed, Gradient
 from prefix_rft.audit.cases import Case
 from prefix_rft.audit.faults import Fault
+from prefix_rft.learning_rate import Phase
 from prefix_rft.local import convert
 from prefix_rft.local.fast_policy import FastPolicy
-from prefix_rft.local.optimizer import Optimizer, Phase
+from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Generation, Policy, load_policy
 from prefix_rft.local.scoring import Split
 from prefix_rft.local.update import Batching, LossRule, update

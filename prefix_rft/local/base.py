@@ -24,12 +24,12 @@ from prefix_rft.errors import SettingsError, TrainingError
 from prefix_rft.local.initial import write_random_model
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Policy, load_policy
-from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.local.trainer import Progress
 from prefix_rft.runs.checkpoint import save_checkpoint
 from prefix_rft.runs.metrics import MetricsWriter
 from prefix_rft.runs.store import RunDir
-from prefix_rft.settings import ChainData, RunConfig, ScratchModel, SftPhase, TinyModel
+from prefix_rft.settings import ChainData, RunConfig, ScratchModel, SftPhase, TinyModel, base_backend
+from prefix_rft.stop import InterruptedRunError, StopFlag
 
 _BATCH = 64
 _LOG_EVERY = 20
@@ -114,7 +114,7 @@ def _schooled(
         MetricsWriter(run.path).truncate_after(0)
         with tempfile.TemporaryDirectory() as folder:
             _write_model(Path(folder), model, encoder, seed)
-            policy = load_policy(folder, config.backend)
+            policy = load_policy(folder, base_backend(config.backend))
         schooling = _Schooling(policy, chain, encoder.pad_id, seed, run)
         try:
             return policy, schooling.train(_phases(model, chain.max_operations), stop, progress)

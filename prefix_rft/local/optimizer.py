@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +12,11 @@ from torch.nn import Parameter
 from torch.optim.adamw import adamw
 
 from prefix_rft.errors import CheckpointError
+from prefix_rft.learning_rate import Phase, learning_rate
 from prefix_rft.local.policy import Policy
-from prefix_rft.settings import RlPhase, SftPhase
-
-Phase = SftPhase | RlPhase
 
 _EPSILON = 1e-8
 """Added to the root of AdamW's second moment, PyTorch's default."""
-
-
-def learning_rate(phase: Phase, update: int, updates: int) -> float:
-    """Learning rate of optimizer step `update` (from 0) of `updates`: linear warm-up, then constant or cosine."""
-    warmup = round(phase.warmup_fraction * updates)
-    if update < warmup:
-        return phase.learning_rate * (update + 1) / warmup
-    if phase.decay == "constant":
-        return phase.learning_rate
-    progress = (update - warmup) / max(1, updates - 1 - warmup)
-    share = phase.final_share + (1 - phase.final_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return phase.learning_rate * share
 
 
 @dataclass(frozen=True, eq=False)

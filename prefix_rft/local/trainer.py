@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from prefix_rft import data
-from prefix_rft.data.encode import Encoder, encode_questions, load_encoder
-from prefix_rft.errors import CheckpointError, DataError, TrainingError
+from prefix_rft.data.encode import Encoder
+from prefix_rft.errors import CheckpointError, SettingsError, TrainingError
 from prefix_rft.grading import Grader, make_grader
 from prefix_rft.local.interleaved import Interleaved
 from prefix_rft.local.optimizer import Optimizer
-from prefix_rft.local.order import QuestionOrder
 from prefix_rft.local.policy import Policy, load_policy
 from prefix_rft.local.rollouts import Responses, make_responses
-from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.local.update import Batching, LossRule, update
 from prefix_rft.local.validation import validate
 from prefix_rft.methods import Method, make_method
+from prefix_rft.models import check_ready
+from prefix_rft.order import QuestionOrder
+from prefix_rft.questions import load_model_encoder, load_questions
+from prefix_rft.reporting import rollout_metrics
 from prefix_rft.rollout import QuestionTokens, StepContext
 from prefix_rft.runs.checkpoint import latest_checkpoint, save_checkpoint, verify
 from prefix_rft.runs.metrics import MetricsWriter
-from prefix_rft.runs.state import append_event
 from prefix_rft.runs.store import RunDir
-from prefix_rft.settings import PretrainedModel, RlPhase, RunConfig, SftPhase
+from prefix_rft.settings import LocalBackend, PretrainedModel, RlPhase, RunConfig, SftPhase, embedded
+from prefix_rft.stop import InterruptedRunError, StopFlag
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 INTERLEAVED_FILE = "optimizer_interleaved.safetensors"
@@ -43,14 +43,6 @@ class Progress(Protocol):
 
     def __call__(self, step: int, total_steps: int, /) -> None:
         """`step` steps of `total_steps` are done."""
-
-
-@dataclass(frozen=True)
-class _Data:
-    train: list[QuestionTokens]
-    validation: list[QuestionTokens]
-    left_out: list[str]
-    """Rows and questions that are not used, and why."""
 
 
 def train(
@@ -98,15 +90,17 @@ class Trainer:
         reading: Progress | None = None,
     ) -> None:
         self.config, self.run, self.grader = config, run, grader
+        self.backend = _own_backend(config)
         self.method: Method = make_method(config.method, config.data.max_response_tokens)
         self.phase: SftPhase | RlPhase = getattr(config.optimisation, self.method.phase)
         self.rule = LossRule.of(self.phase, config.data.max_response_tokens)
         source = self._source(start)
+        check_ready(config, source)
         self.encoder: Encoder = load_model_encoder(config, source)
         self.policy: Policy = load_model(config, source)
-        self.data = _load_data(config, self.encoder, reading, imitates=isinstance(self.phase, SftPhase))
+        self.data = load_questions(config, self.encoder, reading, imitates=isinstance(self.phase, SftPhase))
         self.method.check_questions(self.data.train)
-        _list_left_out(run, self.data.left_out)
+        self.data.list_left_out(run)
         self.order = self._order()
         self.total_steps = self._total_steps()
         updates = self.total_steps * self.rule.mini_batches
@@ -136,7 +130,7 @@ class Trainer:
         except TrainingError as error:
             raise TrainingError(f"rollout step {self.step + 1}: {error}") from error
         updating = time.perf_counter()
-        values = {**_rollout_metrics(responses), **self._update(responses, at)}
+        values = {**self._describe(responses), **self._update(responses, at)}
         self.step += 1
         seconds = {"time/step": time.perf_counter() - started, "time/update": time.perf_counter() - updating}
         seconds |= {f"time/{name}": value for name, value in responses.seconds.items()}
@@ -160,6 +154,11 @@ class Trainer:
             temperature=self.rule.temperature,
         )
 
+    @staticmethod
+    def _describe(responses: Responses) -> dict[str, float]:
+        found = rollout_metrics(responses.batch, responses.finished_B, responses.statuses)
+        return {"decode_steps": float(responses.decode_steps), **found}
+
     def _questions(self, at: StepContext) -> list[QuestionTokens]:
         return [self.data.train[i] for i in self.order.at(at.step)]
 
@@ -171,8 +170,7 @@ class Trainer:
         return {**report.metrics(), **self.interleaved.step(taken, at)}
 
     def _batching(self) -> Batching:
-        backend = self.config.backend
-        return Batching(backend.micro_batch_tokens, backend.skip_zero_weight_rows)
+        return Batching(self.backend.micro_batch_tokens, self.backend.skip_zero_weight_rows)
 
     def _make_interleaved(self) -> Interleaved | None:
         if self.method.interleaved is None:
@@ -244,7 +242,7 @@ class Trainer:
 
     def _save(self) -> None:
         if self.step:
-            save_checkpoint(self.run.path, self.step, self._write, self.config.backend.keep_checkpoints)
+            save_checkpoint(self.run.path, self.step, self._write, self.backend.keep_checkpoints)
 
     def _write(self, folder: Path) -> None:
         self.policy.save(folder)
@@ -271,12 +269,10 @@ def _read_state(file: Path) -> dict[str, Any]:
     return state
 
 
-def load_model_encoder(config: RunConfig, source: Path | str) -> Encoder:
-    """The tokenizer of a model folder (or hub name), rendering prompts as the configuration's model does."""
-    model = config.model
-    if isinstance(model, PretrainedModel):
-        return load_encoder(source, model.template, model.revision, model.trust_remote_code)
-    return load_encoder(source)
+def _own_backend(config: RunConfig) -> LocalBackend:
+    if isinstance(config.backend, LocalBackend):
+        return config.backend
+    raise SettingsError(f"the embedded trainer runs backend.kind=local, not {config.backend.kind}")
 
 
 def load_model(config: RunConfig, source: Path | str) -> Policy:
@@ -285,11 +281,11 @@ def load_model(config: RunConfig, source: Path | str) -> Policy:
     Raises:
         TrainingError: it cannot be had, or a weight is not finite.
     """
-    model = config.model
+    model, backend = config.model, embedded(config.backend)
     if isinstance(model, PretrainedModel):
-        policy = load_policy(source, config.backend, model.revision, model.trust_remote_code)
+        policy = load_policy(source, backend, model.revision, model.trust_remote_code)
     else:
-        policy = load_policy(source, config.backend)
+        policy = load_policy(source, backend)
     _refuse_broken_weights(policy, source)
     return policy
 
@@ -303,51 +299,3 @@ def _refuse_broken_weights(policy: Policy, source: Path | str) -> None:
             "first). Train or download it again; of a run's own model, delete that checkpoint: the run then goes "
             "on from the one before it, or from the start"
         )
-
-
-def _load_data(config: RunConfig, encoder: Encoder, reading: Progress | None, *, imitates: bool) -> _Data:
-    """Training questions (only those with a demonstration where all there is to do is imitate) and validation ones."""
-    dataset = data.load(config.data)
-    total = len(dataset.train)
-    tell = None if reading is None else lambda done: reading(done, total)
-    train = encode_questions(dataset.train, encoder, config.data, progress=tell)
-    validation = encode_questions(dataset.validation, encoder, config.data, with_demonstrations=False)
-    questions = [q for q in train.questions if not imitates or q.demonstration is not None]
-    if not questions:
-        raise DataError(
-            "no training question has a demonstration, and this method has nothing else to learn from"
-        )
-    left_out = [str(item) for item in (*dataset.skipped, *train.skipped, *validation.skipped)]
-    return _Data(questions, list(validation.questions), left_out)
-
-
-def _list_left_out(run: RunDir, left_out: list[str]) -> None:
-    """Every one in the log, their number in the run's history."""
-    if left_out:
-        print("\n".join([f"{len(left_out)} rows or questions are left out:", *left_out]))
-        append_event(run.path, "rows left out", count=len(left_out))
-
-
-def _rollout_metrics(responses: Responses) -> dict[str, float]:
-    """Rewards, lengths and prefix shares of one rollout step."""
-    batch = responses.batch
-    hybrid_B, complete = batch.hybrid_B, batch.prefix_length_B == batch.response_length_B
-    ordinary_B, hybrid_B = ~hybrid_B, hybrid_B & ~complete
-    values: dict[str, float] = {"decode_steps": float(responses.decode_steps)}
-    length_B = batch.response_length_B.float()
-    if bool(ordinary_B.any()):
-        values["reward"] = float(batch.reward_B[ordinary_B].mean())
-        values["response_length"] = float(length_B[ordinary_B].mean())
-        values["truncated"] = float((~responses.finished_B[ordinary_B]).float().mean())
-    if bool(hybrid_B.any()):
-        prefix_B = batch.prefix_length_B[hybrid_B].float()
-        values["reward_hybrid"] = float(batch.reward_B[hybrid_B].mean())
-        if "reward" in values:
-            values["reward_gap"] = values["reward_hybrid"] - values["reward"]
-        values["response_length_hybrid"] = float(length_B[hybrid_B].mean())
-        values["prefix_tokens"] = float(prefix_B.mean())
-        values["prefix_share"] = float((prefix_B / length_B[hybrid_B]).mean())
-    for status, count in sorted(responses.statuses.items()):
-        if status not in ("ok", "no_answer"):
-            values[f"grading/{status}"] = float(count)
-    return values

@@ -21,6 +21,7 @@ from prefix_rft.local.rollouts import Responses
 from prefix_rft.local.scoring import Scorer, Split, TokenBudget
 from prefix_rft.methods.base import Method
 from prefix_rft.objective import PpoClip, Surrogate, entropy_bonus, surrogate, token_scale
+from prefix_rft.reporting import UpdateReport
 from prefix_rft.rollout import RolloutBatch, StepContext, TokenWeights
 from prefix_rft.settings import Aggregation, RlPhase, SftPhase
 
@@ -70,55 +71,6 @@ class Batching:
     """Packs the rows where given; the token budget does otherwise."""
 
 
-@dataclass
-class UpdateReport:
-    """Sums and means over one rollout step's updates; rows and tokens without a weight are left out."""
-
-    loss: float = 0.0
-    """Mean over mini-batches."""
-    grad_norm: float = 0.0
-    """Mean over mini-batches, before clipping."""
-    clipped: float = 0.0
-    log_ratio: float = 0.0
-    ratio_tokens: float = 0.0
-    entropy: float = 0.0
-    """Sum over explored tokens."""
-    entropy_imitated: float | None = None
-    """Mean over all imitated tokens, updated or not, under the policy that made the rollouts; None: not looked at."""
-    norm_imitated: list[float] = field(default_factory=list)
-    """Norm of the imitated tokens' part of the gradient, of each mini-batch where it is measured."""
-    norm_explored: list[float] = field(default_factory=list)
-    explored_tokens: int = 0
-    imitated_tokens: int = 0
-    rows: int = 0
-
-    def metrics(self) -> dict[str, float]:
-        """Values under the names of metrics.jsonl."""
-        values = {
-            "loss": self.loss,
-            "grad_norm": self.grad_norm,
-            "updated_rows": float(self.rows),
-            "imitated_tokens": float(self.imitated_tokens),
-            "explored_tokens": float(self.explored_tokens),
-        }
-        if self.imitated_tokens + self.explored_tokens:
-            values["imitated_share"] = self.imitated_tokens / (self.imitated_tokens + self.explored_tokens)
-        if self.entropy_imitated is not None:
-            values["entropy_imitated"] = self.entropy_imitated
-        if self.norm_imitated:
-            imitated, explored = sum(self.norm_imitated), sum(self.norm_explored)
-            values["grad_norm_imitated"] = imitated / len(self.norm_imitated)
-            values["grad_norm_explored"] = explored / len(self.norm_explored)
-            if imitated + explored:
-                values["grad_share_imitated"] = imitated / (imitated + explored)
-        if self.ratio_tokens:
-            values["clip_fraction"] = self.clipped / self.ratio_tokens
-            values["approx_kl"] = self.log_ratio / self.ratio_tokens
-        if self.explored_tokens:
-            values["entropy"] = self.entropy / self.explored_tokens
-        return values
-
-
 def update(
     policy: Policy,
     optimizer: Optimizer,
@@ -163,15 +115,14 @@ class _Update:
         self.report = UpdateReport()
 
     def run(self) -> UpdateReport:
-        part_B = self._part_B()
-        parts = [(part_B == part).nonzero()[:, 0] for part in range(int(part_B.max()) + 1)]
+        parts = self.batch.mini_batches(self.rule.mini_batches)
         if not self.rule.entropy_of_current:
             entropy_BT = self._entropies(torch.arange(len(self.batch)))
             self._report_entropy(entropy_BT)
             for part, rows in enumerate(parts):
                 self._weigh(part, rows, entropy_BT)
         # The first mini-batch meets the old policy itself: its old log-probabilities are its current ones.
-        self._remember_old((part_B > 0).nonzero()[:, 0])
+        self._remember_old(torch.cat(parts[1:]) if parts[1:] else torch.arange(0))
         for part, rows in enumerate(parts):
             if self.rule.entropy_of_current:
                 self._weigh(part, rows, self._entropies(rows))
@@ -179,11 +130,6 @@ class _Update:
         self.report.loss /= len(parts)
         self.report.grad_norm /= len(parts)
         return self.report
-
-    def _part_B(self) -> Tensor:
-        """Mini-batch of each row; questions are in random order already, so runs of them will do."""
-        question_B = self.batch.question_B
-        return question_B * self.rule.mini_batches // (int(question_B.max()) + 1)
 
     def _entropies(self, rows: Tensor) -> Tensor | None:
         """Entropies of those among these rows that the method looks at, if it asks for any."""

@@ -1,9 +1,9 @@
 """What names a run: a hash over the settings, and the contents of files, that can change its numbers.
 
 Two runs with one identity may differ in the last bits of a float where only batching differs
-(backend.micro_batch_tokens, generation_batch, logits_budget, skip_zero_weight_rows, launcher.threads): these
-regroup sums that are equal on paper. The rule for a new field: it counts if it can change the weights, or a
-row of metrics.jsonl, by more than that.
+(backend.micro_batch_tokens, generation_batch, logits_budget, skip_zero_weight_rows, launcher.threads; verl's nodes,
+devices and how work is spread over them): these regroup sums that are equal on paper. The rule for a new field: it
+counts if it can change the weights, or a row of metrics.jsonl, by more than that.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from prefix_rft.settings import (
     DataSettings,
     JsonlData,
     LocalBackend,
-    MethodSettings,
     ModelSettings,
     ParquetData,
     PretrainedModel,
     RunConfig,
-    SftMethod,
-    SftRftMethod,
     TinyModel,
+    VerlBackend,
+    base_backend,
+    phases,
 )
 from prefix_rft.stages import before
 
@@ -115,11 +115,11 @@ def settings_that_count(kind: Kind, config: RunConfig) -> Counts:
         return {
             "model": config.model.model_dump(mode="json"),
             "data": _base_data(config),
-            "backend": _backend(config.backend),
+            "backend": _backend(base_backend(config.backend)),
         }
     return {
         "method": config.method.model_dump(mode="json"),
-        "model": config.model.model_dump(mode="json", exclude={"path", "trust_remote_code"}),
+        "model": config.model.model_dump(mode="json", exclude={"path", "source", "trust_remote_code"}),
         "data": _data(config.data),
         "optimisation": _optimisation(config),
         "validation": config.evaluation.validation.model_dump(mode="json"),
@@ -174,18 +174,15 @@ def _base_data(config: RunConfig) -> Counts:
 
 
 def _optimisation(config: RunConfig) -> Counts:
-    phases = config.optimisation.model_dump(mode="json", include=_phases(config.method))
-    return {name: _without(phase, "checkpoint_every") for name, phase in phases.items()}
+    used = config.optimisation.model_dump(mode="json", include=phases(config.method))
+    return {name: _without(phase, "checkpoint_every") for name, phase in used.items()}
 
 
-def _phases(method: MethodSettings) -> set[str]:
-    """The phases that a method's weights pass through, its predecessor's included."""
-    if isinstance(method, SftMethod):
-        return {"sft"}
-    return {"sft", "rl"} if isinstance(method, SftRftMethod) else {"rl"}
-
-
-def _backend(backend: LocalBackend) -> Counts:
+def _backend(backend: LocalBackend | VerlBackend) -> Counts:
+    if isinstance(backend, VerlBackend):
+        return backend.model_dump(
+            mode="json", include={"kind", "device", "dtype", "engine", "plugin", "verl"}
+        )
     device = backend.device.partition(":")[0]
     return backend.model_dump(mode="json", include={"kind", "dtype", "fast_path"}) | {"device": device}
 

@@ -41,6 +41,30 @@ def read_records(path: Path) -> Records:
     return Records(rows, tail.decode(errors="replace") or None)
 
 
+def newest_values(path: Path, keys: Iterable[str]) -> Record:
+    """The last value of each key that is not null, as far as there is one; reads no more rows than that takes.
+
+    Raises:
+        RunError: a row on the way is not a JSON object; names file and line.
+    """
+    try:
+        lines = path.read_bytes().rpartition(b"\n")[0].split(b"\n")
+    except FileNotFoundError:
+        return {}
+    wanted = {key: json.dumps(key).encode() for key in keys}
+    found: Record = {}
+    for number in range(len(lines), 0, -1):
+        line = lines[number - 1]
+        if number == len(lines) or any(name in line for name in wanted.values()):
+            row = _parse(path, number, line) if line else {}
+            here = {key: row[key] for key in wanted if row.get(key) is not None}
+            found |= here
+            wanted = {key: name for key, name in wanted.items() if key not in here}
+        if not wanted:
+            break
+    return found
+
+
 def _parse(path: Path, number: int, line: bytes) -> Record:
     try:
         row = json.loads(line)

@@ -35,6 +35,8 @@ PACKAGES = (
 )
 """Those whose version can change a number or explain a failure."""
 
+SNAPSHOT_FILE = "SNAPSHOT.json"
+"""Beside the packages of a copy that was made for a queued job: which code it is a copy of."""
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -84,6 +86,10 @@ def collect(command: Sequence[str] | None = None, folder: Path | None = None) ->
 
 def _source(folder: Path) -> dict[str, str | None]:
     """Commit and, where files differ from it, a digest of the difference."""
+    copied = folder.parent / SNAPSHOT_FILE
+    if copied.is_file():
+        known: dict[str, str | None] = read_json(copied)
+        return known
     try:
         root = _git(folder, "rev-parse", "--show-toplevel")
         if _is_ignored(folder):

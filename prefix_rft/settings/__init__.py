@@ -1,6 +1,6 @@
 """Typed settings of a run; imports without torch."""
 
-from prefix_rft.settings.backend import BackendSettings, LocalBackend
+from prefix_rft.settings.backend import BackendSettings, LocalBackend, VerlBackend, base_backend, embedded
 from prefix_rft.settings.base import Settings, parse
 from prefix_rft.settings.data import ChainData, Columns, DataSettings, HubData, JsonlData, ParquetData
 from prefix_rft.settings.evaluation import EvaluationSettings, ValidationSettings
@@ -17,6 +17,7 @@ from prefix_rft.settings.method import (
     SftMethod,
     SftRftMethod,
     UftMethod,
+    phases,
 )
 from prefix_rft.settings.model import Architecture, ModelSettings, PretrainedModel, ScratchModel, TinyModel
 from prefix_rft.settings.optimisation import Aggregation, OptimisationSettings, RlPhase, SftPhase
@@ -71,5 +72,9 @@ __all__ = [
     "UftMethod",
     "UniformPrefix",
     "ValidationSettings",
+    "VerlBackend",
+    "base_backend",
+    "embedded",
     "parse",
+    "phases",
 ]

@@ -155,3 +155,10 @@ MethodSettings = Annotated[
     | PrefixRftMethod,
     Field(discriminator="name"),
 ]
+
+
+def phases(method: MethodSettings) -> set[str]:
+    """The phases of optimisation that a method's weights pass through, its predecessor's included."""
+    if isinstance(method, SftMethod):
+        return {"sft"}
+    return {"sft", "rl"} if isinstance(method, SftRftMethod) else {"rl"}

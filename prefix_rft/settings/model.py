@@ -93,6 +93,8 @@ class PretrainedModel(Settings):
     kind: Literal["pretrained"] = "pretrained"
     path: str
     """A folder in the Hugging Face layout, or a name on the hub."""
+    source: str | None = None
+    """The published model that `prefix-rft prepare-model` makes `path` from; plans and errors name it."""
     revision: str | None = None
     """Commit, tag or branch on the hub."""
     template: Literal["tokenizer", "plain"] = "tokenizer"

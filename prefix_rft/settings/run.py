@@ -6,14 +6,15 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from prefix_rft.settings.backend import BackendSettings
+from prefix_rft.settings.backend import BackendSettings, LocalBackend, VerlBackend
 from prefix_rft.settings.base import Settings
 from prefix_rft.settings.data import ChainData, DataSettings
 from prefix_rft.settings.evaluation import EvaluationSettings
-from prefix_rft.settings.method import DrPoMethod, MethodSettings, PrefixRftMethod
+from prefix_rft.settings.method import DrPoMethod, MethodSettings, PrefixRftMethod, phases
 from prefix_rft.settings.model import ModelSettings, ScratchModel, TinyModel
 from prefix_rft.settings.optimisation import OptimisationSettings
 from prefix_rft.settings.tracking import LauncherSettings, TrackingSettings
+from prefix_rft.settings.verl import not_honoured
 
 
 class RunConfig(Settings):
@@ -27,7 +28,7 @@ class RunConfig(Settings):
     """Questions and demonstrations."""
     optimisation: OptimisationSettings = OptimisationSettings()
     """Optimizer and loss."""
-    backend: BackendSettings = BackendSettings()
+    backend: BackendSettings = LocalBackend()
     """Where it runs."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """What is measured afterwards."""
@@ -48,6 +49,7 @@ class RunConfig(Settings):
     def parts_agree(self) -> Self:
         _model_speaks_the_data(self)
         _skipping_rows_is_exact(self)
+        _verl_honours_it(self)
         _prefix_fits(self)
         return self
 
@@ -74,12 +76,29 @@ def _model_speaks_the_data(config: RunConfig) -> None:
 
 
 def _skipping_rows_is_exact(config: RunConfig) -> None:
-    if config.backend.skip_zero_weight_rows and config.optimisation.rl.entropy_coefficient > 0:
+    backend = config.backend
+    if not isinstance(backend, LocalBackend):
+        return
+    if backend.skip_zero_weight_rows and config.optimisation.rl.entropy_coefficient > 0:
         raise ValueError(
             "backend.skip_zero_weight_rows=true drops rows that the entropy bonus "
             f"(optimisation.rl.entropy_coefficient={config.optimisation.rl.entropy_coefficient}) still needs; "
             "set one of them off"
         )
+
+
+def _verl_honours_it(config: RunConfig) -> None:
+    backend, data = config.backend, config.data
+    if isinstance(backend, VerlBackend):
+        longest = data.max_prompt_tokens + data.max_response_tokens
+        if backend.micro_batch_tokens < longest:
+            raise ValueError(
+                f"backend.micro_batch_tokens={backend.micro_batch_tokens} must hold one whole sequence: "
+                f"data.max_prompt_tokens + data.max_response_tokens = {longest}"
+            )
+        refused = not_honoured(config.optimisation, phases(config.method))
+        if refused:
+            raise ValueError("backend.kind=verl cannot do what is asked: " + "; ".join(refused))
 
 
 def _prefix_fits(config: RunConfig) -> None:

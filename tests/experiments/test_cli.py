@@ -13,7 +13,19 @@ from experiments.cli import app
 from experiments.exits import CellsFailedError, CellsInterruptedError, exits
 from prefix_rft.errors import DataError
 
-COMMANDS = ("demo", "plan", "reproduce", "audit", "status", "table", "report", "grade", "check-data")
+COMMANDS = (
+    "demo",
+    "plan",
+    "reproduce",
+    "audit",
+    "status",
+    "table",
+    "report",
+    "grade",
+    "check-data",
+    "prepare-data",
+    "prepare-model",
+)
 
 
 @pytest.fixture
@@ -56,6 +68,10 @@ def test_every_command_has_help(command, name):
         ["check-data", "data=jsonl"],
         ["check-data", "data=jsonl", "data.path=missing.jsonl", "model=scratch"],
         ["grade", "missing.jsonl"],
+        ["prepare-data", "openr2"],
+        ["prepare-data", "openr1", "--file", "missing.parquet", "--tokenizer", "missing"],
+        ["prepare-data", "openr1", "--wrong", "mend"],
+        ["prepare-model", "missing/folder/name", "--out", "m"],
     ],
     ids=" ".join,
 )

@@ -19,6 +19,7 @@ NEEDED = {
     ("data", "parquet"): ["data.path=questions.parquet", "model=scratch"],
     ("data", "hub"): ["data.repository=owner/name", "model=pretrained", "model.path=m"],
     ("data", "openr1"): ["model=qwen2.5-math-7b"],
+    ("data", "openr1_prepared"): ["model=qwen2.5-math-7b"],
     ("model", "pretrained"): ["model.path=m", "data=openr1"],
     ("model", "scratch"): ["data=jsonl", "data.path=questions.jsonl"],
     ("optimisation", "paper"): ["backend.skip_zero_weight_rows=false"],
@@ -95,7 +96,7 @@ def test_a_cell_does_not_see_the_settings_of_another():
 
 def test_a_choice_on_the_command_line_beats_that_of_a_scale():
     config = compose(["scale=paper", "model=llama-3.1-8b", "optimisation.rl.steps=10"])
-    assert (config.model.path, config.optimisation.rl.steps) == ("meta-llama/Llama-3.1-8B", 10)
+    assert (config.model.path, config.optimisation.rl.steps) == ("models/llama-3.1-8b", 10)
 
 
 REFUSALS = {

@@ -12,6 +12,7 @@ from experiments.cost.tokens import sizes
 from experiments.cost.work import (
     CPU_CORE,
     H100,
+    VERL_CPU,
     Machine,
     Work,
     base_work,
@@ -102,6 +103,12 @@ def test_seconds_are_work_over_what_a_machine_does():
     assert machine.seconds(Work(generate_flops=50, score_flops=50, update_flops=50)) == 5 + 0.5 + 0.05
     assert machine_of(compose()) is CPU_CORE
     assert machine_of(compose(["scale=paper"])) is H100
+    assert machine_of(compose(["scale=paper", "backend=local_gpu"])) is H100
+    assert machine_of(compose(["backend=verl"])) is VERL_CPU
+
+
+def test_a_starting_model_is_made_on_the_cpu_whatever_trains_afterwards():
+    assert machine_of(compose(["backend=verl"]), base=True) is CPU_CORE
 
 
 @pytest.mark.parametrize("method", ["rft", "prefix_rft", "uft", "dr_po"])
@@ -160,8 +167,10 @@ def test_checkpoints_on_disk_by_hand():
     parameters = shape_of(compose()).parameters
     assert checkpoint_bytes(compose(), base=True) == 4 * parameters
     assert checkpoint_bytes(compose(["backend.keep_checkpoints=2"]), base=False) == 2 * 12 * parameters
-    paper = compose(["scale=paper", "backend.keep_checkpoints=1"])
+    paper = compose(["scale=paper", "backend=local_gpu", "backend.keep_checkpoints=1"])
     assert checkpoint_bytes(paper, base=False) == (2 + 4 + 8) * 7_615_616_512
+    paper = compose(["scale=paper", "backend.keep_checkpoints=1"])
+    assert checkpoint_bytes(paper, base=False) == (4 + 8 + 4) * 7_615_616_512
 
 
 def test_a_wordy_expert_writes_longer():

@@ -20,12 +20,12 @@ from experiments import stages
 from experiments.worker import Request
 from prefix_rft.data.chain_encoder import ChainEncoder
 from prefix_rft.local.initial import write_random_model
-from prefix_rft.local.stop import StopFlag
 from prefix_rft.runs.identity import chain
 from prefix_rft.runs.lock import RunLock
 from prefix_rft.runs.state import StateWriter
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.settings import Architecture, RunConfig, parse
+from prefix_rft.stop import StopFlag
 
 PATIENCE_SECONDS = 60.0
 

@@ -15,7 +15,7 @@ import pytest
 from prefix_rft import data
 from prefix_rft.data.encode import encode_questions, load_encoder
 from prefix_rft.data.schema import Message
-from prefix_rft.local.order import QuestionOrder
+from prefix_rft.order import QuestionOrder
 
 Start = Callable[..., Any]
 SHORT = ("data.max_response_tokens=96", "evaluation.samples=2", "evaluation.pass_at=[1,2]")

@@ -192,7 +192,7 @@ def test_after_an_interrupt_no_old_answer_meets_a_new_request(make_pool: Callabl
     interrupted = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     interrupted.start()
     with pytest.raises(KeyboardInterrupt):
-        pool.map([("sleep", "1.0")])
+        pool.map([("sleep", "4.0")])
     assert pool.map([("echo", "new")]) == [Outcome("ok", "new")]
 
 

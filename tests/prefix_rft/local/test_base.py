@@ -16,11 +16,11 @@ from prefix_rft.data.encode import load_encoder
 from prefix_rft.errors import SettingsError, TrainingError
 from prefix_rft.local.base import _is_learnt, _NotLearntError, _Schooling, make_base
 from prefix_rft.local.policy import load_policy
-from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.runs.checkpoint import latest_checkpoint, verify
 from prefix_rft.runs.identity import base_identity, train_identity
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.settings import LocalBackend, RunConfig, parse
+from prefix_rft.stop import InterruptedRunError, StopFlag
 
 TINY = {
     "kind": "tiny",

@@ -13,13 +13,13 @@ import pytest
 from safetensors.torch import load_file
 
 from prefix_rft.errors import CheckpointError
-from prefix_rft.local.stop import InterruptedRunError, StopFlag
 from prefix_rft.local.trainer import Trainer
 from prefix_rft.methods import METHODS
 from prefix_rft.runs.checkpoint import latest_checkpoint
 from prefix_rft.runs.identity import train_identity
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.settings import RunConfig
+from prefix_rft.stop import InterruptedRunError, StopFlag
 
 STEPS = 6
 

@@ -17,12 +17,12 @@ from prefix_rft.errors import CheckpointError, DataError, SettingsError, Trainin
 from prefix_rft.local import trainer
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import load_policy
-from prefix_rft.local.stop import StopFlag
 from prefix_rft.local.trainer import Trainer
 from prefix_rft.runs.checkpoint import latest_checkpoint, verify
 from prefix_rft.runs.identity import train_identity
 from prefix_rft.runs.store import RunDir, Store
-from prefix_rft.settings import LocalBackend, RunConfig, parse
+from prefix_rft.settings import LocalBackend, RunConfig, VerlBackend, parse
+from prefix_rft.stop import StopFlag
 
 
 @dataclass
@@ -327,3 +327,9 @@ def test_settings_that_no_run_can_meet_are_refused_when_parsed(training: Trainin
     values["optimisation"]["rl"]["mini_batches"] = 7
     with pytest.raises(SettingsError, match=r"mini_batches=7 exceeds questions_per_step=6"):
         parse(RunConfig, values)
+
+
+def test_a_run_of_another_backend_is_refused(training: Training) -> None:
+    config = training.task.config().model_copy(update={"backend": VerlBackend()})
+    with pytest.raises(SettingsError, match=r"the embedded trainer runs backend\.kind=local, not verl"):
+        training.train(config)

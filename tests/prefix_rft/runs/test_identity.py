@@ -30,6 +30,13 @@ COUNTS: dict[tuple[str, str], str] = {
     ("backend", "-"): (
         "micro_batch_tokens generation_batch logits_budget skip_zero_weight_rows keep_checkpoints"
     ),
+    # A starting model of our own is made by the embedded trainer, also for verl. What verl's own settings change is
+    # not known here, so all of them count.
+    ("backend[verl]", "train"): "kind device dtype engine plugin verl",
+    ("backend[verl]", "-"): (
+        "nodes devices_per_node tensor_parallel gpu_memory_utilization micro_batch_tokens attention "
+        "gradient_checkpointing offload agent_workers ray_address ray_cpus generation_batch keep_checkpoints"
+    ),
     ("evaluation", "-"): "protocol splits",
     ("evaluation", "evaluation"): "samples temperature top_p seed pass_at questions",
     ("evaluation.validation", "train"): "samples temperature questions",
@@ -84,7 +91,7 @@ COUNTS: dict[tuple[str, str], str] = {
         "family hidden_size layers heads key_value_heads intermediate_size max_positions rope_theta tie_embeddings"
     ),
     ("model[pretrained]", "train"): "kind path revision template",
-    ("model[pretrained]", "-"): "trust_remote_code",
+    ("model[pretrained]", "-"): "source trust_remote_code",
     ("data[chain].grading", "train evaluation"): "extract marker verifier timeout_seconds memory_mb",
     ("data[chain].grading", "-"): "workers",
     ("data[chain]", "base train"): (
@@ -141,6 +148,7 @@ def places(tmp_path: Path) -> Places:
         },
         **{f"method[{name}]": (("method",), _config({"name": name})) for name in METHODS},
         **{f"schedule[{kind}]": (("method", "schedule"), _scheduled(kind)) for kind in SCHEDULES},
+        "backend[verl]": (("backend",), _config(**_on_verl())),
         "model[tiny]": (("model",), _config()),
         "model[scratch]": (("model",), jsonl),
         "model[pretrained]": (
@@ -171,6 +179,10 @@ def _files(folder: Path, *names: str) -> dict[str, str]:
 
 def _scheduled(kind: str) -> RunConfig:
     return _config({"name": "prefix_rft", "schedule": {"kind": kind}})
+
+
+def _on_verl(**backend: Any) -> dict[str, Any]:
+    return {"backend": {"kind": "verl", **backend}, "optimisation": {"rl": {"gradient_norms_every": 0}}}
 
 
 def _config(method: dict[str, Any] | None = None, **sections: Any) -> RunConfig:
@@ -220,6 +232,8 @@ def _other(value: Any) -> Any:
             return 7
         case tuple():
             return (*value, 1)
+        case dict():
+            return {**value, "trainer": {"log_val_generations": 1}}
     raise TypeError(f"no other value for {value!r}")
 
 
@@ -328,6 +342,13 @@ def test_a_folder_without_config_is_refused(tmp_path: Path) -> None:
 def test_cards_of_one_kind_are_one_device() -> None:
     ids = {train_identity(_config(backend={"device": device})).id for device in ("cuda", "cuda:0", "cuda:1")}
     assert len(ids) == 1
+
+
+def test_backends_share_the_base_model_and_not_the_run() -> None:
+    local = chain(_config(optimisation={"rl": {"gradient_norms_every": 0}}))
+    verl = chain(_config(**_on_verl()))
+    assert local[0].identity == verl[0].identity
+    assert local[1].identity.id != verl[1].identity.id
 
 
 def test_protocols_of_one_name_do_not_share_a_folder() -> None:

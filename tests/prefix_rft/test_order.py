@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefix_rft.errors import SettingsError
-from prefix_rft.local.order import QuestionOrder
+from prefix_rft.order import QuestionOrder
 
 SIZES = st.integers(1, 40)
 

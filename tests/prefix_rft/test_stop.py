@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefix_rft.local.stop import StopFlag
+from prefix_rft.stop import StopFlag
 
 NUMBERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 

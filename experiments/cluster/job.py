@@ -1,0 +1,48 @@
+"""One stage of one run, inside a job: `python -m experiments.cluster.job REQUEST train|evaluate`.
+
+What it prints goes into the run's own log. Exit code: the worker's (`experiments.worker`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+from experiments.worker import LOCKED, Request, log_path, work_on
+from prefix_rft.runs.atomic import read_json
+from prefix_rft.runs.store import Store
+
+_PATIENCE_SECONDS = 120.0
+"""For a run that another process holds: on a node that SLURM gave up on, the job's former self may still live."""
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    path, stage = Path(sys.argv[1]), sys.argv[2]
+    request = dataclasses.replace(Request.parse(read_json(path)), only=_stage(stage))
+    _say_into(log_path(Store(request.config.store).open(request.run_id)))
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while (code := work_on(request)) == LOCKED and time.monotonic() < deadline:
+        time.sleep(2)
+    return code
+
+
+def _stage(name: str) -> Literal["train", "evaluate"]:
+    match name:
+        case "train" | "evaluate":
+            return name
+    raise SystemExit(f"no stage {name!r}: it is train or evaluate")
+
+
+def _say_into(log: Path) -> None:
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

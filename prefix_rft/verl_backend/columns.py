@@ -1,0 +1,36 @@
+"""Reading and writing columns of verl's queue (TransferQueue), row by row of different lengths.
+
+Axes: B rows, T response tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import transfer_queue as tq
+from tensordict import TensorDict
+from torch import Tensor
+
+
+def answers(keys: Sequence[str], partition: str) -> list[list[int]]:
+    """Token ids of the responses under these keys."""
+    found = tq.kv_batch_get(keys=list(keys), partition_id=partition, select_fields=["responses"])
+    return [row.tolist() for row in found["responses"].unbind()]
+
+
+def columns(keys: Sequence[str], partition: str, name: str, width: int) -> Tensor:
+    """A column of one number for each response token, padded with zeros; [B, T] float32."""
+    found = tq.kv_batch_get(keys=list(keys), partition_id=partition, select_fields=[name])
+    padded_BT = torch.zeros(len(keys), width)
+    for row, values in enumerate(found[name].unbind()):
+        padded_BT[row, : len(values)] = values.float()
+    return padded_BT
+
+
+def put_columns(keys: Sequence[str], partition: str, values: Mapping[str, Sequence[Tensor]]) -> None:
+    """Store a tensor for each key and name."""
+    fields = {
+        name: torch.nested.as_nested_tensor(list(rows), layout=torch.jagged) for name, rows in values.items()
+    }
+    tq.kv_batch_put(keys=list(keys), partition_id=partition, fields=TensorDict(fields, batch_size=len(keys)))

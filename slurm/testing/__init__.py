@@ -1,0 +1,1 @@
+"""A real SLURM on this machine alone, for tests and for trying things out."""
