@@ -306,7 +306,7 @@ def prepare_model(
 @app.command()
 def audit(
     backend: Annotated[
-        str, typer.Option(help="local, local_general, or another that is installed.")
+        str, typer.Option(help="local, local_general, or verl where it is installed.")
     ] = "local",
     method: Annotated[
         list[str] | None, typer.Option("--method", help="A method; repeat it. All if not given.")

@@ -36,6 +36,10 @@ class AuditBackend(Protocol):
 
     device: str
     """Where it computes, in words."""
+    skips_rows: bool
+    """Whether it can leave out rows whose tokens all weigh zero."""
+    offloads: bool
+    """Whether keeping the optimizer on the CPU is anything else than not doing so."""
 
     def compute(
         self, case: Case, split: Split, *, skip: bool = False, fault: Fault | None = None
@@ -48,7 +52,7 @@ class AuditBackend(Protocol):
         Args:
             case: the method, its responses and its loss.
             split: how a mini-batch is cut into micro-batches.
-            skip: leave out rows whose tokens all weigh zero.
+            skip: leave out rows whose tokens all weigh zero, where the backend can.
             fault: multiplies the micro-batches' gradients; only for cases of one mini-batch.
         """
 
@@ -85,10 +89,17 @@ def _local_general(folder: Path) -> AuditBackend:
     return LocalAudit(folder, fast_path="off")
 
 
+def _verl(folder: Path) -> AuditBackend:
+    from prefix_rft.audit.verl import VerlAudit
+
+    return VerlAudit(folder)
+
+
 # To add a backend: implement `AuditBackend` in a file here and name it below with the modules it needs.
 BACKENDS: dict[str, _Entry] = {
     "local": _Entry(("torch",), _local),
     "local_general": _Entry(("torch", "transformers"), _local_general),
+    "verl": _Entry(("verl", "ray", "tensordict", "transfer_queue"), _verl),
 }
 
 

@@ -5,6 +5,7 @@ Axes: B rows (responses), T response tokens.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,6 +92,11 @@ def write_model(folder: Path) -> None:
         pad_id=ENCODER.eos_id,
         seed=0,
     )
+    ENCODER.save(folder)
+    tokenizer = folder / "tokenizer_config.json"
+    # verl takes the padding token from here.
+    values = json.loads(tokenizer.read_text())
+    tokenizer.write_text(json.dumps(values | {"pad_token": values["eos_token"]}))
 
 
 class ByChance(Grader):

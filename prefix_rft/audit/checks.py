@@ -50,9 +50,11 @@ def check_case(backend: AuditBackend, plain: PlainModel, case: Case) -> CaseRepo
             "splits": splits_agree(by_split),
             "normaliser": one_normaliser(backend, plain, case.single()),
             "cross-entropy": is_cross_entropy(by_split, plain, case),
-            "offload": Figure(deviation(_train(backend, case, parts=4, offload=True), trained), TRAINED),
+            "offload": Figure(deviation(_train(backend, case, parts=4, offload=True), trained), TRAINED)
+            if backend.offloads
+            else None,
             "accumulation": Figure(deviation(_train(backend, case, parts=1), trained), TRAINED),
-            "skipped rows": skipping_changes_nothing(backend, plain, case),
+            "skipped rows": skipping_changes_nothing(backend, plain, case) if backend.skips_rows else None,
         },
         {name: broken(backend, case.single(), fault) for name, fault in FAULTS.items()},
     )

@@ -6,9 +6,15 @@ A fault multiplies the gradient of each micro-batch by a factor that a right tra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prefix_rft.settings.optimisation import Aggregation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prefix_rft.audit.cases import Case
+    from prefix_rft.local.scoring import Split
 
 Plan = Sequence[Sequence[int]]
 """The micro-batches of one mini-batch in their order: response tokens of each of their rows."""
@@ -49,3 +55,15 @@ FAULTS: dict[str, Fault] = {
     "mean of means": mean_of_means,
     "by sequences": by_sequences,
 }
+
+
+def factors_of(case: Case, split: Split, fault: Fault) -> list[float]:
+    """The fault's factors for the micro-batches of a case of one mini-batch."""
+    length_B = case.responses.batch.response_length_B
+    parts = split(case.responses.prompt_length_B + length_B)
+    return fault([length_B[part].tolist() for part in parts], case.phase.aggregation)
+
+
+def scaled(values: Tensor, factor: float) -> Tensor:
+    """The same values, whose gradient is multiplied."""
+    return values.detach() + factor * (values - values.detach())

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prefix_rft.audit.backends import Computed, Gradient
 from prefix_rft.audit.cases import Case
-from prefix_rft.audit.faults import Fault
+from prefix_rft.audit.faults import Fault, factors_of, scaled
 from prefix_rft.learning_rate import Phase
 from prefix_rft.local import convert
 from prefix_rft.local.fast_policy import FastPolicy
@@ -32,6 +32,9 @@ _MOVE = 0.05
 class LocalAudit:
     """See `AuditBackend`; on the GPU where there is one."""
 
+    skips_rows = True
+    offloads = True
+
     def __init__(self, folder: Path, fast_path: Literal["on", "off"]) -> None:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._folder = folder
@@ -43,7 +46,7 @@ class LocalAudit:
         """See `AuditBackend.compute`."""
         policy = self._policy()
         recorder = _Recorder(policy, case.phase)
-        seen = policy if fault is None else _BrokenPolicy(policy, _factors(case, split, fault))
+        seen = policy if fault is None else _BrokenPolicy(policy, factors_of(case, split, fault))
         loss = _update(seen, recorder, case, split, case.at, skip=skip)
         return Computed(loss, [_hugging_face(policy, gradient) for gradient in recorder.gradients])
 
@@ -138,7 +141,7 @@ class _BrokenPolicy:
         if not torch.is_grad_enabled():
             return logp_BT, entropy_BT
         factor = next(self._factors)
-        return _scaled(logp_BT, factor), None if entropy_BT is None else _scaled(entropy_BT, factor)
+        return scaled(logp_BT, factor), None if entropy_BT is None else scaled(entropy_BT, factor)
 
     def generate(
         self,
@@ -175,18 +178,6 @@ def _update(
     rule = LossRule.of(case.phase, case.max_response)
     batching = Batching(1, skip_zero_weight_rows=skip, split=split)
     return update(policy, optimizer, case.method, case.responses, rule, batching, at).loss
-
-
-def _factors(case: Case, split: Split, fault: Fault) -> list[float]:
-    """The fault's factors for the micro-batches of a case of one mini-batch."""
-    length_B = case.responses.batch.response_length_B
-    parts = split(case.responses.prompt_length_B + length_B)
-    return fault([length_B[part].tolist() for part in parts], case.phase.aggregation)
-
-
-def _scaled(values: Tensor, factor: float) -> Tensor:
-    """The same values, whose gradient is multiplied."""
-    return values.detach() + factor * (values - values.detach())
 
 
 def _weights(policy: Policy) -> Gradient:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from prefix_rft.data.encode import Encoder
 from prefix_rft.grading import Grader
 from prefix_rft.learning_rate import learning_rate
 from prefix_rft.methods import Method
-from prefix_rft.objective import PpoClip
 from prefix_rft.order import QuestionOrder
 from prefix_rft.runs.metrics import MetricsWriter
 from prefix_rft.runs.store import RunDir
 from prefix_rft.settings import RlPhase, RunConfig, SftPhase
 from prefix_rft.stop import StopFlag
-from prefix_rft.verl_backend.loss import MethodLoss
+from prefix_rft.verl_backend.loss import MethodLoss, method_loss
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,7 @@ class Job:
 
     def loss(self) -> MethodLoss:
         """The method's loss."""
-        phase = self.phase
-        clip = PpoClip()
-        if isinstance(phase, RlPhase):
-            clip = PpoClip(phase.clip_low, phase.clip_high, phase.dual_clip)
-        clip = replace(clip, explored=self.method.clips_explored)
-        return MethodLoss(self.method.imitation, clip, self.entropy_coefficient)
+        return method_loss(self.method, self.phase)
 
     def order(self, questions: int) -> QuestionOrder:
         """Which questions each rollout step takes."""

@@ -13,11 +13,21 @@ from torch import Tensor
 from verl.utils.metric import AggregationType, Metric
 from verl.workers.utils.padding import no_padding_2_padding
 
+from prefix_rft.methods import Method
 from prefix_rft.objective import ImitationRule, PpoClip, entropy_bonus, surrogate
 from prefix_rft.rollout import TokenWeights
+from prefix_rft.settings import RlPhase, SftPhase
 
 COLUMNS = ("alpha", "beta", "scale", "imitated")
 """What the trainer stores beside verl's own columns, one value for each response token."""
+
+
+def method_loss(method: Method, phase: SftPhase | RlPhase) -> MethodLoss:
+    """A method's loss as it is optimised."""
+    if not isinstance(phase, RlPhase):
+        return MethodLoss(method.imitation, PpoClip(explored=method.clips_explored))
+    clip = PpoClip(phase.clip_low, phase.clip_high, phase.dual_clip, explored=method.clips_explored)
+    return MethodLoss(method.imitation, clip, phase.entropy_coefficient)
 
 
 @dataclass(frozen=True)
