@@ -186,6 +186,15 @@ def test_closing_ends_the_workers_and_may_be_repeated(make_pool: Callable[..., P
         pool.map([("echo", "x")])
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell that starts the tests in the background leaves the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_after_an_interrupt_no_old_answer_meets_a_new_request(make_pool: Callable[..., Pool]) -> None:
     pool = make_pool()
     pool.start()
