@@ -18,6 +18,8 @@ from prefix_rft.runs.store import Store
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
+STEPS = 700
+"""Rollout steps that no machine takes within the ten seconds before a job of a minute is told to save."""
 PATIENCE_SECONDS = 300.0
 SECRET = "0123456789abcdef" * 2 + "secret42"
 TINY = (
@@ -155,10 +157,10 @@ def test_status_shows_the_runs(door, swept):
 
 def test_a_preempted_and_timed_out_training_ends_with_the_same_weights(door, swept, tmp_path):
     """Preempted by another partition, then out of time, then trained to its end: to the bit as never stopped."""
-    long = ("method=rft", "seed=5", "optimisation.rl.steps=240", "tracking=disabled")
+    long = ("method=rft", "seed=5", f"optimisation.rl.steps={STEPS}", "tracking=disabled")
     code, said = door.run(*long, f"store={tmp_path}/undisturbed", "launcher.workers=1")
     assert code == 0, said
-    door.profile(warn_seconds=50, minutes=1)
+    door.profile(warn_seconds=50, minutes=1, max_requeues=100)
     code, said = door.submit(*long)
     assert code == 0, said
     run = door.only("rft", 5)
@@ -174,7 +176,7 @@ def test_a_preempted_and_timed_out_training_ends_with_the_same_weights(door, swe
     one, other = (each.checkpoints()[-1].path / "model.safetensors" for each in (run, undisturbed))
     assert one.read_bytes() == other.read_bytes()
     steps = [row["step"] for row in run.metrics() if row["kind"] == "train"]
-    assert steps == list(range(1, 241))
+    assert steps == list(range(1, STEPS + 1))
 
 
 def again(door, run, attempt):
