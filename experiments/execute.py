@@ -69,7 +69,10 @@ def execute(configs: Sequence[RunConfig]) -> Report:
     store, launcher = shared(configs)
     executor = _Executor(plan(configs), store, launcher)
     with executor.stop_on_signals():
-        report = executor.run()
+        try:
+            report = executor.run()
+        finally:
+            executor.nursery.close()
         if not report.interrupted:
             mirror_finished(store, [task for task in report.plan.tasks if task.id in report.done])
     return report
@@ -122,7 +125,6 @@ class _Executor:
                 display.refresh(self._standing())
                 time.sleep(_POLL_SECONDS)
             display.close(self._standing())
-        self.nursery.close()
         return self.report
 
     @contextmanager

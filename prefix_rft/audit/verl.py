@@ -185,11 +185,6 @@ class _BrokenLoss:
     loss: Callable[..., tuple[Tensor, dict[str, Any]]]
     factors: Iterator[float]
 
-    @property
-    def entropy_coefficient(self) -> float:
-        """See `MethodLoss`."""
-        return float(getattr(self.loss, "entropy_coefficient", 0.0))
-
     def __call__(self, *arguments: Any, **named: Any) -> tuple[Tensor, dict[str, Any]]:
         """See `MethodLoss`."""
         loss, sums = self.loss(*arguments, **named)

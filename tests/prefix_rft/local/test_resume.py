@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from prefix_rft.errors import CheckpointError
+from prefix_rft.errors import CheckpointError, DataError
 from prefix_rft.local.trainer import Trainer
 from prefix_rft.methods import METHODS
 from prefix_rft.runs.checkpoint import latest_checkpoint
@@ -133,6 +133,15 @@ def test_without_what_it_remembers_it_does_not_go_on(relift: Runner, name: str) 
     (run.path / "checkpoints/step_2" / name).unlink()
     with pytest.raises(CheckpointError, match=rf"step_2 is damaged: {name} is missing"):
         relift.train(run, config)
+
+
+def test_a_buffer_that_never_fills_is_refused_before_the_first_step(relift: Runner) -> None:
+    config = _four_steps(relift.task, "relift")
+    method = config.method.model_copy(update={"buffer": 1000})
+    run = relift.new(config, "runs")
+    with pytest.raises(DataError, match=r"method\.buffer=1000 .* ReLIFT would be RFT"):
+        relift.train(run, config.model_copy(update={"method": method}))
+    assert run.metrics() == []
 
 
 def _four_steps(task: Any, name: str, questions: int = 6, **sections: Any) -> RunConfig:
