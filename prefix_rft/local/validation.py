@@ -1,4 +1,4 @@
-"""The cheap look at the validation split during training."""
+"""The look at the validation split, sampled by the embedded policy."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prefix_rft import keyed
 from prefix_rft.data.encode import Encoder
 from prefix_rft.grading import Grader
 from prefix_rft.local.policy import Policy
 from prefix_rft.rollout import QuestionTokens
 from prefix_rft.settings import ValidationSettings
+from prefix_rft.validation import report, sample_keys
 
 
 def validate(
@@ -23,18 +23,15 @@ def validate(
     grader: Grader,
     max_response: int,
 ) -> dict[str, float]:
-    """Mean correctness and length of a few samples a question, without prefixes; the same draws at every look."""
-    asked = [(q, sample) for q in questions[: settings.questions] for sample in range(settings.samples)]
+    """Sample and grade the questions that the settings ask for; see `prefix_rft.validation.report`."""
+    looked_at = questions[: settings.questions]
+    asked = [question for question in looked_at for _ in range(settings.samples)]
+    keys = [key for question in looked_at for key in sample_keys(question.id, settings.samples)]
     generation = policy.generate(
-        [q.prompt for q, _ in asked],
+        [question.prompt for question in asked],
         max_new=[max_response] * len(asked),
-        key_B=np.array([keyed.key("validation", q.id, sample) for q, sample in asked], dtype=np.uint64),
+        key_B=np.array(keys, dtype=np.uint64),
         start_B=[0] * len(asked),
         temperature=settings.temperature,
     )
-    pairs = [(q.answer, encoder.decode(ids)) for (q, _), ids in zip(asked, generation.tokens, strict=True)]
-    grades = grader.grade(pairs)
-    return {
-        "validation/accuracy": sum(grade.correct for grade in grades) / len(grades),
-        "validation/response_length": sum(map(len, generation.tokens)) / len(grades),
-    }
+    return report(asked, generation.tokens, encoder=encoder, grader=grader)

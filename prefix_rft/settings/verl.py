@@ -22,10 +22,6 @@ class Limit:
 
 
 LIMITS: dict[str, Limit] = {
-    "entropy_of": Limit(
-        lambda rl: rl.entropy_of == "old",
-        "tokens get their weights before the first optimizer step of a rollout step; set old",
-    ),
     "gradient_norms_every": Limit(
         lambda rl: rl.gradient_norms_every == 0,
         "its workers take no second backward pass for a part of the gradient; set 0",

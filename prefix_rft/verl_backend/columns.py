@@ -11,6 +11,7 @@ import torch
 import transfer_queue as tq
 from tensordict import TensorDict
 from torch import Tensor
+from verl.workers.utils.padding import response_from_nested
 
 
 def answers(keys: Sequence[str], partition: str) -> list[list[int]]:
@@ -22,8 +23,18 @@ def answers(keys: Sequence[str], partition: str) -> list[list[int]]:
 def columns(keys: Sequence[str], partition: str, name: str, width: int) -> Tensor:
     """A column of one number for each response token, padded with zeros; [B, T] float32."""
     found = tq.kv_batch_get(keys=list(keys), partition_id=partition, select_fields=[name])
-    padded_BT = torch.zeros(len(keys), width)
-    for row, values in enumerate(found[name].unbind()):
+    return _padded(found[name], width)
+
+
+def response_columns(keys: Sequence[str], partition: str, name: str, width: int) -> Tensor:
+    """The same of a column that verl's workers computed at every token, prompts included."""
+    found = tq.kv_batch_get(keys=list(keys), partition_id=partition, select_fields=[name, "response_mask"])
+    return _padded(response_from_nested(found[name], found["response_mask"]), width)
+
+
+def _padded(rows: Tensor, width: int) -> Tensor:
+    padded_BT = torch.zeros(len(rows), width)
+    for row, values in enumerate(rows.unbind()):
         padded_BT[row, : len(values)] = values.float()
     return padded_BT
 

@@ -93,6 +93,16 @@ SEAMS: tuple[Seam, ...] = (
     Seam("verl.utils.seqlen_balancing:calculate_workload", "(seqlen_list)", "workers get equal work"),
     Seam("verl.workers.engine_workers:ActorRolloutRefWorker.set_loss_fn", "(self, loss_fn)", "our loss"),
     Seam(
+        "verl.workers.engine_workers:ActorRolloutRefWorker.compute_log_prob",
+        "(self, data)",
+        "entropies between optimizer steps (entropy_of=current)",
+    ),
+    Seam(
+        "verl.workers.utils.padding:response_from_nested",
+        "(tensor, response_mask)",
+        "the same",
+    ),
+    Seam(
         "verl.workers.engine_workers:ActorRolloutRefWorker.update_actor",
         "(self, data)",
         "one optimizer step for each mini-batch",

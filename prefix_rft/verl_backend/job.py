@@ -53,6 +53,12 @@ class Job:
         """Weight of the entropy bonus."""
         return self.phase.entropy_coefficient if isinstance(self.phase, RlPhase) else 0.0
 
+    @property
+    def weighs_by_current_entropy(self) -> bool:
+        """Whether each mini-batch's weights wait for the optimizer step before it."""
+        of_current = isinstance(self.phase, RlPhase) and self.phase.entropy_of == "current"
+        return of_current and self.method.wants_entropy
+
     def learning_rate(self, step: int, total_steps: int) -> float:
         """Of the first optimizer step of rollout step `step`, from 0."""
         return learning_rate(self.phase, step * self.mini_batches, total_steps * self.mini_batches)

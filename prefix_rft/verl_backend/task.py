@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from prefix_rft import keyed
 from prefix_rft.rollout import QuestionTokens, RolloutRequest, StepContext
+from prefix_rft.validation import sample_keys
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def rollout_task(question: QuestionTokens, requests: Sequence[RolloutRequest], a
 
 def validation_task(question: QuestionTokens, samples: int) -> Task:
     """Ordinary responses, without a prefix; the same draws at every look."""
-    keys = (keyed.key("validation", question.id, sample) for sample in range(samples))
+    keys = sample_keys(question.id, samples)
     return Task(question.prompt, tuple(Asked((), complete=False, seed=_seed(key)) for key in keys))
 
 

@@ -27,6 +27,7 @@ from prefix_rft.order import QuestionOrder
 from prefix_rft.reporting import rollout_metrics
 from prefix_rft.rollout import QuestionTokens, StepContext
 from prefix_rft.stop import InterruptedRunError
+from prefix_rft.validation import report
 from prefix_rft.verl_backend import checkpoints
 from prefix_rft.verl_backend.asking import asking, key
 from prefix_rft.verl_backend.columns import answers, put_columns
@@ -261,13 +262,8 @@ class MethodTrainer(PPOTrainerSync):  # type: ignore[misc]
             raise TrainingError("validation: not every response was made; the reason stands above in the log")
         responses = answers(keys, "val")
         tq.kv_clear(keys=made.keys, partition_id="val")
-        gold = [question.answer for question in self.validation for _ in range(settings.samples)]
-        texts = [self.job.encoder.decode(response) for response in responses]
-        grades = self.job.grader.grade(list(zip(gold, texts, strict=True)))
-        return {
-            "validation/accuracy": sum(grade.correct for grade in grades) / len(grades),
-            "validation/response_length": sum(map(len, responses)) / len(grades),
-        }
+        asked = [question for question in self.validation for _ in range(settings.samples)]
+        return report(asked, responses, encoder=self.job.encoder, grader=self.job.grader)
 
 
 def _is_number(value: Any) -> bool:

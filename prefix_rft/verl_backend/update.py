@@ -16,7 +16,7 @@ from transfer_queue import KVBatchMeta
 from prefix_rft.errors import TrainingError
 from prefix_rft.reporting import UpdateReport
 from prefix_rft.rollout import RolloutBatch, StepContext
-from prefix_rft.verl_backend.columns import columns
+from prefix_rft.verl_backend.columns import columns, response_columns
 from prefix_rft.verl_backend.job import Job
 from prefix_rft.verl_backend.mini_batches import Arrangement, arrange
 from prefix_rft.verl_backend.rows import WeighedRows, weigh
@@ -85,16 +85,36 @@ class Update:
         shares = data_parallel(self.workers)
         plan = arrange(self.keys, parts, queued, shares, self.job.encoder.eos_id)
         score(plan.all_rows(self.job.temperature))
-        report = self._weigh(plan, parts)
-        for part in range(len(parts)):
-            self._optimizer_step(plan.part(part), part, report)
+        report = self._steps(plan, parts)
         report.loss /= len(parts)
         report.grad_norm /= len(parts)
         return plan.all_rows(self.job.temperature), report
 
-    def _weigh(self, plan: Arrangement, parts: Sequence[Tensor]) -> UpdateReport:
+    def _steps(self, plan: Arrangement, parts: Sequence[Tensor]) -> UpdateReport:
+        """Weigh all rows once, or each mini-batch again by entropies of the policy that it meets."""
+        old_BT = columns(self.keys, plan.batch.partition_id, "entropy", self.graded.width)
+        weighed, report, entropy_BT = self._weigh(plan, parts, old_BT), UpdateReport(), old_BT.clone()
+        for part, rows in enumerate(parts):
+            # The first mini-batch meets the policy that made the rollouts.
+            if part and self.job.weighs_by_current_entropy:
+                entropy_BT[rows] = self._entropies(plan, part, rows)
+                weighed = self._weigh(plan, parts, entropy_BT)
+            self._optimizer_step(plan.part(part), part, report)
+        self._count(report, weighed, old_BT)
+        return report
+
+    def _entropies(self, plan: Arrangement, part: int, rows: Tensor) -> Tensor:
+        """Of a mini-batch's response tokens under the policy as it is now; [its rows, T]."""
+        batch = plan.part(part)
+        batch.extra_info.update(
+            {"calculate_entropy": True, "compute_loss": False, "temperature": self.job.temperature}
+        )
+        self.workers.compute_log_prob(batch)
+        keys = [self.keys[row] for row in rows.tolist()]
+        return response_columns(keys, plan.batch.partition_id, "entropy", self.graded.width)
+
+    def _weigh(self, plan: Arrangement, parts: Sequence[Tensor], entropy_BT: Tensor) -> WeighedRows:
         """Store the method's weights beside verl's columns."""
-        entropy_BT = columns(self.keys, plan.batch.partition_id, "entropy", self.graded.width)
         weighed = weigh(
             self.job.method,
             self.graded,
@@ -105,20 +125,18 @@ class Update:
             self.job.config.data.max_response_tokens,
         )
         plan.put(self.graded, weighed)
-        return self._report(weighed, entropy_BT)
+        return weighed
 
-    def _report(self, weighed: WeighedRows, entropy_BT: Tensor) -> UpdateReport:
+    def _count(self, report: UpdateReport, weighed: WeighedRows, entropy_BT: Tensor) -> None:
         """What the weights alone say; entropies are those of the policy that made the rollouts."""
         explored_BT, imitated_BT = weighed.alpha_BT != 0, weighed.beta_BT != 0
         demonstrated_BT = self.graded.imitated_BT()
-        looked_at = self.job.method.wants_entropy and bool(demonstrated_BT.any())
-        return UpdateReport(
-            entropy=float(entropy_BT[explored_BT].sum()),
-            entropy_imitated=float(entropy_BT[demonstrated_BT].mean()) if looked_at else None,
-            explored_tokens=int(explored_BT.sum()),
-            imitated_tokens=int(imitated_BT.sum()),
-            rows=int((explored_BT | imitated_BT).any(dim=1).sum()),
-        )
+        report.entropy = float(entropy_BT[explored_BT].sum())
+        if self.job.method.wants_entropy and bool(demonstrated_BT.any()):
+            report.entropy_imitated = float(entropy_BT[demonstrated_BT].mean())
+        report.explored_tokens = int(explored_BT.sum())
+        report.imitated_tokens = int(imitated_BT.sum())
+        report.rows = int((explored_BT | imitated_BT).any(dim=1).sum())
 
     def _optimizer_step(self, batch: KVBatchMeta, part: int, report: UpdateReport) -> None:
         bonus = self.job.entropy_coefficient > 0

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,21 +14,12 @@ from verl.workers.rollout.base import _ROLLOUT_REGISTRY, BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput
 
 from prefix_rft.verl_backend.digest import digest
+from prefix_rft.verl_backend.testing.record import record
 from prefix_rft.verl_backend.testing.sampling import Row, sample
 
 NAME = "cpu"
-LOG = "log"
-"""Key of `rollout.engine_kwargs.cpu`: file for a line of JSON at every synchronisation of weights and every request."""
 _GATHER_SECONDS = 0.02
 _TOGETHER = 64
-
-
-def log(config: Any, **line: Any) -> None:
-    """Write a line, where the configuration names a file."""
-    file = (config.engine_kwargs.get(NAME) or {}).get(LOG)
-    if file:
-        with Path(file).open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(line) + "\n")
 
 
 class Server:
@@ -102,7 +91,13 @@ class Server:
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         await done
-        log(self._config, kind="request", step=self._version, prompt=row.prompt, written=row.written)
+        record(
+            self._config.engine_kwargs.get(NAME),
+            kind="request",
+            step=self._version,
+            prompt=row.prompt,
+            written=row.written,
+        )
         return TokenOutput(
             token_ids=row.written, stop_reason="completed", extra_fields={"global_steps": self._version}
         )
@@ -158,7 +153,8 @@ class Adapter(BaseRollout):  # type: ignore[misc]
         sent = {name: weight.detach().clone() for name, weight in weights}
         server = ray.get_actor(_name(self._rank))
         there, here = await server.load_weights.remote(sent, global_steps), digest(sent)
-        log(self.config, kind="sync", step=global_steps, rank=self._rank, trainer=here, rollout=there)
+        settings = self.config.engine_kwargs.get(NAME)
+        record(settings, kind="sync", step=global_steps, rank=self._rank, trainer=here, rollout=there)
         if here != there:
             raise ValueError(f"weights {there} arrived at the inference engine, not {here}")
 

@@ -12,6 +12,7 @@ from prefix_rft.grading.verdict import Grade
 from prefix_rft.local.policy import load_policy
 from prefix_rft.local.validation import validate
 from prefix_rft.settings import GradingSettings, LocalBackend, ValidationSettings
+from prefix_rft.validation import report
 
 
 class Listener(Grader):
@@ -46,6 +47,20 @@ def test_one_of_twelve_samples_is_right(chain_task: Any) -> None:
     assert values["validation/accuracy"] == pytest.approx(1 / 12)
     assert [gold for gold, _ in listener.asked] == [q.answer for q in chain_task.questions[:6] for _ in "ab"]
     assert 1 <= values["validation/response_length"] <= 20
+
+
+def test_it_says_how_many_responses_were_cut_or_without_an_answer(chain_task: Any) -> None:
+    class Unanswered(Listener):
+        def grade(self, pairs: Sequence[tuple[str, str]], progress: Any = None) -> list[Grade]:
+            return [Grade(False, "no_answer" if i % 4 == 0 else "ok", None) for i, _ in enumerate(pairs)]
+
+    question, eos = chain_task.questions[0], chain_task.encoder.eos_id
+    values = report(
+        [question] * 8, [[5, eos]] * 6 + [[5, 5], []], encoder=chain_task.encoder, grader=Unanswered()
+    )
+    assert values["validation/no_answer_share"] == 2 / 8
+    assert values["validation/truncated_share"] == 2 / 8
+    assert values["validation/response_length"] == (6 * 2 + 2) / 8
 
 
 def test_a_limit_takes_the_first_questions(chain_task: Any) -> None:

@@ -8,31 +8,23 @@ names it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from prefix_rft.data.encode import encode_questions, load_encoder
 from prefix_rft.local.policy import load_policy
-from prefix_rft.methods import make_method
-from prefix_rft.order import QuestionOrder
-from prefix_rft.rollout import QuestionTokens, RolloutRequest, StepContext
+from prefix_rft.rollout import QuestionTokens, RolloutRequest
 from prefix_rft.runs.checkpoint import verify
 from prefix_rft.runs.identity import train_identity
 from prefix_rft.runs.store import RunDir, Store
@@ -44,8 +36,6 @@ pytestmark = [
 ]
 HERE = Path(__file__).parent
 STEPS = 3
-MARK = "PREFIX_RFT_TEST_RUN"
-"""Variable that every process of a run inherits."""
 NEIGHBOUR = """
 import ray, sys
 context = ray.init(address="local", num_cpus=1, include_dashboard=False, _temp_dir=sys.argv[1])
@@ -64,6 +54,8 @@ class Trained:
     log: list[dict[str, Any]]
     left_over: list[str]
     """Processes and folders of Ray that outlived one of its processes."""
+    asked: list[list[tuple[QuestionTokens, RolloutRequest]]]
+    """By rollout step."""
 
     def lines(self, kind: str) -> list[dict[str, Any]]:
         return [line for line in self.log if line["kind"] == kind]
@@ -74,25 +66,6 @@ class Trained:
             {k: v for k, v in row.items() if not k.startswith(("time/", "verl/"))}
             for row in self.run.metrics()
             if row["kind"] == kind
-        ]
-
-    @cached_property
-    def asked(self) -> list[list[tuple[QuestionTokens, RolloutRequest]]]:
-        """By rollout step, what the method asks for: the same objects that the local backend uses."""
-        config = self.config
-        encoder = load_encoder(self.run.checkpoints()[-1].path)
-        from prefix_rft import data
-
-        questions = encode_questions(data.load(config.data).train, encoder, config.data).questions
-        order = QuestionOrder(config.seed, len(questions), 4, keep_partial=False)
-        method = make_method(config.method, config.data.max_response_tokens)
-        return [
-            [
-                (questions[i], request)
-                for i in order.at(step)
-                for request in method.requests(questions[i], StepContext(config.seed, step, STEPS))
-            ]
-            for step in range(STEPS)
         ]
 
 
@@ -127,6 +100,8 @@ class Machine:
     model: Path
     folder: Path
     address: str
+    marked: Any
+    asked_of: Any
 
     def train(self, name: str, *stops: int | None) -> Trained:
         """One process for each stop; None goes to the end."""
@@ -139,7 +114,7 @@ class Machine:
         left_over = [process for stop in stops for process in self._process(folder, stop)]
         run = RunDir(Store(config.store).path(train_identity(config).id))
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        return Trained(config, run, lines, left_over)
+        return Trained(config, run, lines, left_over, self.asked_of(config, self.model))
 
     def fail(self, name: str) -> tuple[list[str], str]:
         """A run whose engine cannot write its log; what it leaves behind, and what it said."""
@@ -153,44 +128,29 @@ class Machine:
         return self._process(folder, None, code=1), (folder / "run.log").read_text(encoding="utf-8")
 
     def _process(self, folder: Path, stop: int | None, code: int = 0) -> list[str]:
-        mark = uuid.uuid4().hex
         command = [
             sys.executable,
             str(HERE / "run_process.py"),
             str(folder / "settings.json"),
             str(self.model),
+            *([str(stop)] if stop else []),
         ]
-        environment = os.environ | {MARK: mark, "RAY_ADDRESS": self.address, "OMP_NUM_THREADS": "1"}
-        with (folder / "run.log").open("ab") as output:
-            process = subprocess.Popen(
-                command + ([str(stop)] if stop else []), stdout=output, stderr=output, env=environment
-            )
-            assert process.wait(900) == (75 if stop else code), f"see {folder}/run.log"
-        return [*_living(mark), *map(str, Path("/tmp").glob(f"prft-{process.pid}-*"))]
-
-
-def _living(mark: str) -> list[str]:
-    """Processes that carry the mark; Ray's are given some seconds to go."""
-    for _ in range(100):
-        found = [process for process in psutil.process_iter() if _carries(process, mark)]
-        if not found:
-            return []
-        time.sleep(0.1)
-    return [str(process) for process in found]
-
-
-def _carries(process: psutil.Process, mark: str) -> bool:
-    try:
-        return process.environ().get(MARK) == mark
-    except psutil.Error:
-        return False
+        started = self.marked(command, folder / "run.log", RAY_ADDRESS=self.address)
+        assert started.process.wait(900) == (75 if stop else code), f"see {folder}/run.log"
+        left_over: list[str] = started.left_over()
+        return left_over
 
 
 @pytest.fixture(scope="module")
 def machine(
-    verl_settings: Any, verl_model: Path, address: str, tmp_path_factory: pytest.TempPathFactory
+    verl_settings: Any,
+    verl_model: Path,
+    address: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    marked: Any,
+    asked_of: Any,
 ) -> Machine:
-    return Machine(verl_settings, verl_model, tmp_path_factory.mktemp("runs"), address)
+    return Machine(verl_settings, verl_model, tmp_path_factory.mktemp("runs"), address, marked, asked_of)
 
 
 @pytest.fixture(scope="module")
