@@ -28,6 +28,8 @@ class Job:
     """Variables it needs; no secrets, they are on disk."""
     cpus: int = 1
     """Cores it needs at least."""
+    nodes: int | None = None
+    """Nodes it uses; None: as many as the profile has for its stage."""
 
     @property
     def key(self) -> Key:
@@ -101,12 +103,12 @@ def within(jobs: Sequence[Job], room: int) -> tuple[list[Job], list[Job]]:
 
 
 def _waves(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """Jobs of one stage that are equally far from the beginning."""
+    """Jobs of one stage, and of equally many nodes, that are equally far from the beginning."""
     depths: dict[Key, int] = {}
-    waves: dict[tuple[int, str], list[Job]] = {}
+    waves: dict[tuple[int, str, int], list[Job]] = {}
     for job in jobs:
         depths[job.key] = depths.get(job.after, -1) + 1 if job.after is not None else 0
-        waves.setdefault((depths[job.key], job.stage), []).append(job)
+        waves.setdefault((depths[job.key], job.stage, job.nodes or 0), []).append(job)
     for _, wave in sorted(waves.items(), key=lambda item: item[0][0]):
         yield wave
 

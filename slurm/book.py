@@ -122,10 +122,15 @@ class Book:
         A child that inherits it, sbatch, goes on holding the lock where this process dies before it.
 
         Raises:
-            SubmissionError: somebody else has been submitting for minutes.
+            SubmissionError: somebody else has been submitting for minutes, or the folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o664)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o664)
+        except OSError as error:
+            raise SubmissionError(
+                f"{error}: to submit from here this folder has to be yours to write"
+            ) from None
         try:
             _wait_for(descriptor, self.folder / _LOCK)
             os.ftruncate(descriptor, 0)

@@ -118,20 +118,23 @@ def _resources(slurm: Slurm, stage: str, resources: Resources) -> Iterator[Findi
 
 
 def _node(slurm: Slurm, profile: Profile, folder: Path, modules: Sequence[str]) -> Iterator[Finding]:
-    """On a node: the folder is the same one, and Python imports what the stages need."""
+    """On a node: the folder is the same one, Python imports what the stages need, and the job has our comment."""
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".doctor-{uuid.uuid4().hex[:8]}"
     probe.write_text("seen")
     python = profile.python or sys.executable
     wanted = f"import sys; {'; '.join(f'import {name}' for name in modules)}; print('imports', sys.version.split()[0])"
-    lines = [*profile.setup, "echo on $(hostname)", f"cat {shlex.quote(str(probe))} && echo"]
-    lines.append(f"{profile.container} {shlex.quote(python)} -c {shlex.quote(wanted)}")
+    lines = ["exec 2>&1", *profile.setup, "echo on $(hostname)", f"cat {shlex.quote(str(probe))} && echo"]
+    lines.append('echo "has the comment $(squeue --noheader --jobs=$SLURM_JOB_ID --format=%k 2>/dev/null)"')
+    # Whatever fails, the job does not: what was said before it would be lost with what srun printed.
+    lines.append(f"{profile.container} {shlex.quote(python)} -c {shlex.quote(wanted)} || true")
     resources = profile.of("train")
     options = [
         f"--{name}={value}" for name in ("partition", "account", "qos") if (value := getattr(resources, name))
     ]
     try:
-        command = ("srun", *options, "--ntasks=1", "--time=5", "--quiet", "bash", "-c", "\n".join(lines))
+        options += [f"--comment={probe.name}", "--ntasks=1", "--time=5", "--quiet"]
+        command = ("srun", *options, "bash", "-c", "\n".join(lines))
         said = slurm.ask(*command, timeout=_SRUN_PATIENCE_SECONDS)
     except CommandError as error:
         said = str(error)
@@ -157,6 +160,21 @@ def _node(slurm: Slurm, profile: Profile, folder: Path, modules: Sequence[str]) 
         if version
         else f"{python} on a node: {_tail(said)}. Set python, setup or container in the profile",
     )
+    yield from _comment(said, probe.name)
+
+
+def _comment(said: str, ours: str) -> Iterator[Finding]:
+    """Some clusters write into it what they like; a node without squeue says nothing of it."""
+    found = re.search(r"has the comment (\S.*)", said)
+    if found and found.group(1).strip() != ours:
+        yield Finding(
+            "comment",
+            False,
+            f"the cluster puts {found.group(1).strip()!r} in the place of a job's comment, by which jobs are found "
+            "again: ask its administrators to leave it (JobSubmitPlugins)",
+        )
+    elif found:
+        yield Finding("comment", True, "a job keeps the comment it is submitted with")
 
 
 def _last_words(error: CommandError) -> str:

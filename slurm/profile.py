@@ -7,13 +7,26 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from slurm.errors import ProfileError
 
 FOLDER = Path(__file__).parent / "clusters"
 _Word = Annotated[str, StringConstraints(pattern=r"^[^\s\x00]+$")]
 """Goes into a line of #SBATCH: no blanks, no line breaks."""
+
+_FIELDS = {
+    **{name: name for name in ("partition", "account", "qos", "constraint", "gres", "nodes")},
+    "cpus-per-task": "cpus",
+    "mem": "memory_gb",
+    "time": "minutes",
+}
+"""Options of sbatch that have a key of their own here."""
+_OURS = frozenset(
+    "array chdir comment dependency error job-name kill-on-invalid-dep no-requeue ntasks ntasks-per-node open-mode "
+    "output parsable requeue signal test-only wait wrap".split()
+)
+"""A script's later line would take the place of ours: with another comment no job would be known for ours."""
 
 
 class _Strict(BaseModel):
@@ -43,6 +56,16 @@ class Resources(_Strict):
     """Time limit of one attempt; what is not ready then is requeued and goes on from its checkpoint."""
     options: dict[_Word, _Word] = Field(default_factory=dict)
     """Other options of sbatch by their long names without dashes: exclude, reservation, mail-type."""
+
+    @field_validator("options")
+    @classmethod
+    def _leaves_ours_alone(cls, options: dict[str, str]) -> dict[str, str]:
+        for name in options:
+            if name in _FIELDS:
+                raise ValueError(f"{name}: say {_FIELDS[name]}, outside of options")
+            if name in _OURS:
+                raise ValueError(f"{name} is set by the submission itself, which finds its jobs by it")
+        return options
 
 
 class StageResources(Resources):

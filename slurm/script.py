@@ -34,6 +34,8 @@ class Array:
     """Most jobs that run together; null takes the profile's."""
     cpus: int | None = None
     """Cores that a job of it needs at least."""
+    nodes: int | None = None
+    """Nodes of one job; null takes the profile's."""
 
 
 def script(array: Array, profile: Profile, python: str, snapshot: Path | None) -> str:
@@ -82,15 +84,16 @@ def _options(array: Array, profile: Profile) -> Iterable[tuple[str, str | None]]
     yield "requeue", None
     # B: the batch shell, which by then is the program itself.
     yield "signal", f"B:USR1@{profile.warn_seconds}"
-    yield from _asked(profile.of(array.stage), array.cpus or 1)
+    resources = profile.of(array.stage)
+    yield from _asked(resources, array.nodes or resources.nodes, array.cpus or 1)
 
 
-def _asked(resources: Resources, cpus: int) -> Iterable[tuple[str, str]]:
+def _asked(resources: Resources, nodes: int, cpus: int) -> Iterable[tuple[str, str]]:
     for name in ("partition", "account", "qos", "constraint", "gres"):
         value = getattr(resources, name)
         if value is not None:
             yield name, value
-    yield "nodes", str(resources.nodes)
+    yield "nodes", str(nodes)
     yield "ntasks-per-node", "1"
     yield "cpus-per-task", str(max(resources.cpus, cpus))
     if resources.memory_gb is not None:

@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -22,6 +23,8 @@ SOURCE_FILE = "SNAPSHOT.json"
 """What the copy is of, as given; inside the copy."""
 CODE = Path(__file__).parents[1]
 """Folder that the code is imported from here."""
+MOST_BYTES = 200_000_000
+"""An environment or a data set that lies among the code is not copied unasked."""
 _PACKAGES = ("prefix_rft", "slurm", "eval", "analysis", "experiments", "hydra_plugins", "sweeps")
 """What is copied where the code is installed rather than a checkout."""
 
@@ -38,25 +41,48 @@ def snapshot(
         but: folders that are left out, runs for instance.
 
     Raises:
-        SubmissionError: a file cannot be read, or the disk refuses.
+        SubmissionError: a file cannot be read, the disk refuses, or there is far more than code.
     """
     names = [name for name in files(code) if not _within(code / name, but)]
-    target = folder / digest(code, names)
-    if target.is_dir():
-        return target
     temporary = folder / f".tmp-{uuid.uuid4().hex[:8]}"
     try:
-        for name in names:
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(code / name, temporary / name, follow_symlinks=False)
-        (temporary / SOURCE_FILE).write_text(json.dumps(dict(source), indent=1))
-        temporary.rename(target)
+        _refuse_too_much(code, names)
+        target = folder / digest(code, names)
+        return target if target.is_dir() else _copy(folder, temporary, code, names, source)
     except OSError as error:
-        if not target.is_dir():
-            raise SubmissionError(f"cannot copy the code to {target}: {error}") from error
+        raise SubmissionError(f"cannot copy the code to {folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _copy(
+    folder: Path, temporary: Path, code: Path, names: Iterable[str], source: Mapping[str, str | None]
+) -> Path:
+    """The name is the content of what was copied: a file may have been edited since it was listed."""
+    for name in names:
+        (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(code / name, temporary / name, follow_symlinks=False)
+    target = folder / digest(temporary, names)
+    (temporary / SOURCE_FILE).write_text(json.dumps(dict(source), indent=1))
+    try:
+        temporary.rename(target)
+    except OSError:
+        if not target.is_dir():  # by somebody else, meanwhile
+            raise
     return target
+
+
+def _refuse_too_much(code: Path, names: Iterable[str]) -> None:
+    sizes: Counter[str] = Counter()
+    for name in names:
+        sizes[name.partition("/")[0]] += (code / name).lstat().st_size
+    total = sizes.total()
+    if total > MOST_BYTES:
+        largest, size = sizes.most_common(1)[0]
+        raise SubmissionError(
+            f"the code in {code} is {total / 1e6:.0f} MB, of which {largest} {size / 1e6:.0f} MB: it is copied for the "
+            f"jobs, {MOST_BYTES / 1e6:.0f} MB at most. Name in .gitignore what is no code, or move it elsewhere."
+        )
 
 
 def files(code: Path) -> list[str]:

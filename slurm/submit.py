@@ -77,7 +77,7 @@ def submit(
         terms: profile and interpreter.
         is_done: whether a stage's results are there.
         snapshot: makes the folder with the code; called only if something is submitted.
-        prepare: told what is about to be submitted, before it is.
+        prepare: told what is about to be submitted, before it is; also where that is nothing.
         last: starts when everything is over, however it ended; only if something is submitted.
 
     Raises:
@@ -90,9 +90,9 @@ def submit(
         waiting = [job for job in jobs if job.key not in outcome.done | outcome.live]
         taken, left = within(waiting, room(slurm, terms.profile) - (last is not None))
         outcome.left = {job.key for job in left}
+        prepare({job.key for job in taken})
         if not taken:
             return outcome
-        prepare({job.key for job in taken})
         code = snapshot()
         drafts = arrange(taken, live, array_size(slurm, terms.profile), new_token)
         entries = {entry.token: entry for entry in book.entries()}
@@ -241,13 +241,19 @@ def script_of(draft: Draft, terms: Terms, code: Path | None, dependency: str | N
         dependency=dependency,
         at_a_time=terms.at_a_time,
         cpus=max(job.cpus for job in draft.jobs.values()),
+        nodes=_nodes(draft),
     )
     return script(array, terms.profile, terms.python, code)
 
 
+def _nodes(draft: Draft) -> int | None:
+    """Of each of its jobs, which all use equally many."""
+    return next(iter(draft.jobs.values())).nodes
+
+
 def tasks_of(draft: Draft, terms: Terms) -> dict[str, object]:
     """What the jobs of an array do, as data."""
-    several = terms.profile.of(draft.entry.stage).nodes > 1
+    several = (_nodes(draft) or terms.profile.of(draft.entry.stage).nodes) > 1
     before = _ACROSS_NODES if several else ()
     tasks = {
         str(index): {

@@ -33,6 +33,7 @@ TO_CONTINUE = 75
 """A stage's exit code: it saved its work and wants to be started again."""
 GIVEN_UP = 79
 _REQUEUE_PATIENCE_SECONDS = 45.0
+_OTHER_VENDORS = ("ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Stage:
             signal.signal(number, self._warn)
         if self.warned is None:
             self._child = subprocess.Popen(
-                [sys.executable, *command], cwd=folder, env={**os.environ, **environment}
+                [sys.executable, *command], cwd=folder, env={**of_one_vendor(os.environ), **environment}
             )
             if self.warned is not None:
                 self._child.send_signal(signal.SIGTERM)
@@ -79,6 +80,17 @@ class Stage:
         self.warned = self.warned or signal.Signals(number).name
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
+
+
+def of_one_vendor(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment that names the job's GPUs once.
+
+    Where a cluster does not detect whose its GPUs are, SLURM names them to AMD's and Intel's programs too, and verl
+    refuses to start where both NVIDIA's variable and AMD's are set.
+    """
+    if "CUDA_VISIBLE_DEVICES" not in environment:
+        return dict(environment)
+    return {key: value for key, value in environment.items() if key not in _OTHER_VENDORS}
 
 
 def main() -> int:

@@ -97,20 +97,20 @@ def submit_tasks(store: Store, tasks: Sequence[Task], asked: Asked, slurm: Slurm
     known = {cell for cell, _ in book(store).places()}
     held = [task.id for task in tasks if task.id not in known and _is_locked(store, task)]
     wanted = [task for task in tasks if task.id not in held]
+    results = Results(store, tasks)
     path = requests.aggregation(_stamp(), _aggregation(store, wanted, asked)) if wanted else None
     outcome = submit(
         slurm or Slurm(),
         book(store),
         jobs_of(wanted, requests),
         terms(profile, asked),
-        is_done=Results(store, tasks),
+        is_done=results,
         snapshot=lambda: code(store),
-        prepare=lambda keys: _prepare(store, wanted, requests, keys),
+        prepare=lambda keys: _prepare(store, wanted, requests, keys, results),
         last=aggregation(asked.sweep or "runs", path) if path else None,
     )
-    if path is not None and not outcome.submitted:
+    if path is not None and not outcome.submitted and not outcome.left:
         path.unlink()
-    _remember(store, wanted, requests, outcome.left)
     return Submission(outcome, tasks, bool(outcome.submitted), held)
 
 
@@ -168,6 +168,8 @@ def _refuse_other_nodes(profile: Profile, tasks: Sequence[Task]) -> None:
     if profile.of(EVALUATE).nodes > 1:
         raise SettingsError("an evaluation uses one node: say stages: {evaluate: {nodes: 1}} in the profile")
     for task in tasks:
+        if task.run.identity.kind == "base":
+            continue
         nodes = getattr(task.config.backend, "nodes", 1)
         if nodes != profile.of(TRAIN).nodes:
             raise SettingsError(
@@ -176,22 +178,25 @@ def _refuse_other_nodes(profile: Profile, tasks: Sequence[Task]) -> None:
             )
 
 
-def _prepare(store: Store, tasks: Sequence[Task], requests: Requests, keys: Collection[Key]) -> None:
+def _prepare(
+    store: Store, tasks: Sequence[Task], requests: Requests, keys: Collection[Key], results: Results
+) -> None:
+    """Write down what is asked of every run that is not done, before SLURM is asked for anything.
+
+    What finds no room, or is refused, is found by `prefix-rft resume` then. What is in the queue keeps its settings,
+    and its job finds the evaluations that were asked for since.
+    """
     submitted = {cell for cell, _ in keys}
     for task in tasks:
-        if task.id in submitted:
-            run = store.create(task.run.identity, task.config)
-            requests.write(task, sys.orig_argv)
-            if not is_locked(run.path):
-                StateWriter(run.path).queued(reason="submitted to SLURM")
-
-
-def _remember(store: Store, tasks: Sequence[Task], requests: Requests, left: Collection[Key]) -> None:
-    """What found no room is asked for nevertheless: `prefix-rft resume` finds it."""
-    for task in tasks:
-        if any(cell == task.id for cell, _ in left):
-            store.create(task.run.identity, task.config)
-            requests.write(task, sys.orig_argv)
+        if all(results((task.id, stage)) for stage in STAGES):
+            continue
+        if task.id not in submitted and requests.path(task.id).exists():
+            requests.add(task)
+            continue
+        run = store.create(task.run.identity, task.config)
+        requests.write(task, sys.orig_argv)
+        if task.id in submitted and not is_locked(run.path):
+            StateWriter(run.path).queued(reason="submitted to SLURM")
 
 
 def last_asked(store: Store) -> Asked | None:

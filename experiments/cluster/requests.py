@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from prefix_rft.errors import RunError
 from prefix_rft.runs.atomic import read_json, write_json
 from prefix_rft.runs.identity import PlannedRun
 from prefix_rft.runs.store import Store
+from prefix_rft.settings import RunConfig
 from slurm.arrays import Job
 from slurm.book import FOLDER
 
@@ -42,9 +44,16 @@ class Requests:
         """Ask for a run; evaluations that were asked for before stay asked for."""
         self.folder.mkdir(parents=True, exist_ok=True)
         before = self.read(task.id).asked if self.path(task.id).exists() else ()
-        asked = tuple({config.model_dump_json(): config for config in (*before, *task.asked)}.values())
+        asked = _distinct(before, task.asked)
         request = Request(task.id, task.run.parent_id, task.config, asked, command=tuple(command))
         write_json(self.path(task.id), request.to_dict())
+
+    def add(self, task: Task) -> None:
+        """Ask for more evaluations of a run that was asked for before; nothing else changes."""
+        before = self.read(task.id)
+        asked = _distinct(before.asked, task.asked)
+        if asked != before.asked:
+            write_json(self.path(task.id), dataclasses.replace(before, asked=asked).to_dict())
 
     def read(self, run_id: str) -> Request:
         """What is asked of a run.
@@ -71,6 +80,10 @@ class Requests:
         request = self.read(run_id)
         identity = self.store.open(run_id).identity()
         return Task(PlannedRun(identity, request.config, request.parent_id), request.asked)
+
+
+def _distinct(before: Sequence[RunConfig], more: Sequence[RunConfig]) -> tuple[RunConfig, ...]:
+    return tuple({config.model_dump_json(): config for config in (*before, *more)}.values())
 
 
 def jobs_of(planned: Sequence[Task], requests: Requests) -> list[Job]:
@@ -111,6 +124,9 @@ def _jobs(task: Task, requests: Requests) -> list[Job]:
         after=None if parent is None else (parent, TRAIN),
         environment=tuning(threads),
         cpus=threads,
+        nodes=1 if task.run.identity.kind == "base" else None,  # made by one process on whatever backend
     )
-    evaluating = replace(training, stage=EVALUATE, command=(*command, EVALUATE), after=(task.id, TRAIN))
+    evaluating = replace(
+        training, nodes=None, stage=EVALUATE, command=(*command, EVALUATE), after=(task.id, TRAIN)
+    )
     return [training, evaluating]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -34,6 +34,8 @@ class ClusterRow:
     stage: str = ""
     standing: Standing | None = None
     to_go_seconds: float | None = None
+    left: bool = False
+    """Asked for, and not submitted yet: the queue had no room, or SLURM refused."""
 
 
 class Finished:
@@ -66,7 +68,18 @@ def cluster_rows(store: Store, now: datetime, slurm: Slurm) -> list[ClusterRow]:
     runs = status_rows(store, now)
     finished = Finished(store, (row.id for row in runs if row.state == "done"))
     found = standings(slurm, book(store), finished)
-    return [_row(store, row, found, now) for row in runs]
+    left = unsubmitted(store, found, finished)
+    return [replace(_row(store, row, found, now), left=row.id in left) for row in runs]
+
+
+def unsubmitted(store: Store, found: Mapping[Key, Standing], finished: Finished) -> set[str]:
+    """Runs of which a stage is asked for that is neither done nor in any array that SLURM took."""
+    asked = {path.stem for path in Requests(store).folder.glob("*.json") if "-" not in path.stem}
+    return {
+        run_id
+        for run_id in asked
+        if any((run_id, stage) not in found and not finished((run_id, stage)) for stage in STAGES)
+    }
 
 
 def cluster_table(rows: list[ClusterRow]) -> Table:
@@ -93,7 +106,7 @@ def _row(store: Store, row: RunRow, found: dict[Key, Standing], now: datetime) -
 def _more(row: ClusterRow) -> tuple[Entry, ...]:
     standing = row.standing
     if standing is None:
-        return tuple(Entry("") for _ in _MORE)
+        return tuple(map(Entry, ("not submitted" if row.left else "", *[""] * (len(_MORE) - 1))))
     reason = f" ({standing.reason})" if standing.reason else ""
     said = f"{row.stage} {standing.ref} {standing.slurm or 'not known'}{reason}"
     restarts = str(standing.restarts) if standing.restarts else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import netrc
 import os
 import socket
 from urllib.parse import urlparse
@@ -53,4 +54,18 @@ def _wandb(config: RunConfig) -> Finding:
         socket.create_connection((str(server.hostname), port), timeout=5).close()
     except OSError as error:
         return Finding("W&B", False, f"{server.hostname} is not reached ({error}): tracking=offline")
-    return Finding("W&B", True, f"{server.hostname} is reached from here")
+    if not _has_key(str(server.hostname)):
+        return Finding(
+            "W&B", False, "there is no key: export WANDB_API_KEY (jobs get it), or run `wandb login`"
+        )
+    return Finding("W&B", True, f"{server.hostname} is reached from here, and there is a key")
+
+
+def _has_key(server: str) -> bool:
+    """In the environment, or where `wandb login` puts it; the key itself is not looked at."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(server) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

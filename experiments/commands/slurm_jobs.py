@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,16 @@ from rich.console import Console
 from analysis import render
 from analysis.status import status_rows, status_table
 from experiments.cluster.launch import Asked, book, last_asked, submit_tasks
+from experiments.cluster.logs import files, follow
 from experiments.cluster.requests import STAGES, Requests, with_parents
-from experiments.cluster.standings import Finished, cluster_rows, cluster_table, now, was_submitted
-from experiments.worker import log_path
+from experiments.cluster.standings import (
+    Finished,
+    cluster_rows,
+    cluster_table,
+    now,
+    unsubmitted,
+    was_submitted,
+)
 from prefix_rft.errors import RunError, SettingsError
 from prefix_rft.runs.store import Store
 from slurm.commands import Slurm
@@ -28,6 +36,7 @@ def status(store: Store, console: Console) -> int:
         silent = next((row.standing for row in rows if row.standing and row.standing.word == "unknown"), None)
         if silent:
             console.print(f"what is in the queue is not known: {silent.cause}", highlight=False, markup=False)
+        _say_what_is_left(sum(row.left for row in rows), console)
         return 0
     runs = status_rows(store, now())
     if runs:
@@ -43,9 +52,10 @@ def resume(store: Store, given: Sequence[str], cluster: str | None, console: Con
     """Submit again what failed or was lost, what waited for it, and what found no room; nothing else."""
     asked = _asked(store, cluster)
     named = _named(store, given)
-    found = standings(Slurm(), book(store), Finished(store))
+    finished = Finished(store)
+    found = standings(Slurm(), book(store), finished)
     again = {cell for (cell, stage), one in found.items() if stage in STAGES and one.to_resume}
-    again |= _never_submitted(store, {cell for cell, _ in found})
+    again |= unsubmitted(store, found, finished)
     chosen = sorted(again & set(named)) if given else sorted(again)
     if not chosen:
         console.print(_nothing(given), highlight=False)
@@ -76,16 +86,25 @@ def cancel(store: Store, given: Sequence[str], everything: bool, console: Consol
 def logs(store: Store, given: str, lines: int, console: Console) -> int:
     """Print the end of a run's own log, and of its jobs' logs where they hold something."""
     run = store.find(given)
-    places = book(store).places()
-    files = [log_path(run)]
-    files += [book(store).log(places[run.id, stage]) for stage in STAGES if (run.id, stage) in places]
-    shown = [file for file in files if file.is_file() and file.stat().st_size]
+    paths = files(store, run)
+    shown = [file for file in paths if file.is_file() and file.stat().st_size]
     if not shown:
-        raise RunError(f"run {run.id} has not said anything yet: {', '.join(map(str, files))}")
+        raise RunError(f"run {run.id} has not said anything yet: {', '.join(map(str, paths))}")
     for file in shown:
         console.rule(str(file), align="left")
         console.print("".join(_last(file, lines)), highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def follow_logs(store: Store, given: str, lines: int) -> int:
+    """Print what a run and its jobs say until it is over; 1 where it ended otherwise than well."""
+    return follow(store, given, lines, _say, Slurm())
+
+
+def _say(text: str) -> None:
+    """As it is: logs hold brackets, long lines and bars that a console would change."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _asked(store: Store, cluster: str | None) -> Asked:
@@ -102,10 +121,14 @@ def _named(store: Store, given: Sequence[str]) -> list[str]:
     return [store.find(prefix).id for prefix in given]
 
 
-def _never_submitted(store: Store, submitted: set[str]) -> set[str]:
-    asked = {path.stem for path in Requests(store).folder.glob("*.json") if "-" not in path.stem}
-    finished = Finished(store)
-    return {run_id for run_id in asked - submitted if not all(finished((run_id, stage)) for stage in STAGES)}
+def _say_what_is_left(count: int, console: Console) -> None:
+    if count:
+        runs = "1 run is" if count == 1 else f"{count} runs are"
+        them = "it" if count == 1 else "them"
+        console.print(
+            f"{runs} not submitted yet: `prefix-rft resume` submits {them} as far as the queue has room",
+            highlight=False,
+        )
 
 
 def _nothing(given: Sequence[str]) -> str:

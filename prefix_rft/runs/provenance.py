@@ -116,8 +116,13 @@ def _dirty_digest(root: Path) -> str | None:
         return None
     digest = hashlib.sha256(difference.encode())
     for name in sorted(untracked):
-        digest.update(f"\0{name}\0".encode() + (root / name).read_bytes())
+        digest.update(f"\0{name}\0".encode() + _content(root / name))
     return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """Of a link where it leads to, which may be a folder or nowhere."""
+    return os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
 
 
 def _git(folder: Path, *arguments: str) -> str:

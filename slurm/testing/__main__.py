@@ -19,8 +19,9 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--cpus", type=int, default=2, help="of each node")
     parser.add_argument("--gpus", type=int, default=0, help="make-believe ones of each node, 5 at most")
+    parser.add_argument("--accounts", action="store_true", help="with sacct (slurmdbd, mariadb-server)")
     asked = parser.parse_args()
-    sandbox = Sandbox(asked.folder.absolute(), asked.nodes, asked.cpus, asked.gpus)
+    sandbox = Sandbox(asked.folder.absolute(), asked.nodes, asked.cpus, asked.gpus, accounts=asked.accounts)
     try:
         sandbox.start() if asked.what == "start" else sandbox.stop()
     except SlurmError as error:

@@ -1,7 +1,8 @@
 """Starts and stops a SLURM of several virtual nodes below one folder: no systemd, no root, nothing installed.
 
 Its daemons are Debian's (`apt-get install slurm-wlm munge`), its key, sockets, ports, state and logs are its own, so
-it disturbs no SLURM that the machine may belong to. There is no accounting, as on many small clusters.
+it disturbs no SLURM that the machine may belong to. There is no accounting, as on many small clusters, unless it is
+asked for.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slurm.errors import SlurmError
+from slurm.testing.accounts import PROGRAMS as OF_ACCOUNTS
+from slurm.testing.accounts import Accounts
 
-PACKAGES = "slurm-wlm munge"
+PACKAGES = "slurm-wlm munge (with accounts also slurmdbd mariadb-server)"
 _DAEMONS = ("munged", "slurmctld", "slurmd")
 _WANTED = (*_DAEMONS, "sbatch", "squeue", "scontrol", "scancel", "sinfo", "srun")
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
@@ -29,9 +32,10 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 _PATIENCE_SECONDS = 30.0
 
 
-def missing() -> list[str]:
-    """Programs of SLURM and munge that this machine lacks."""
-    return [name for name in _WANTED if shutil.which(name, path=_PATH) is None]
+def missing(accounts: bool = False) -> list[str]:
+    """Programs of SLURM and munge that this machine lacks, and those of the accounts where they are wanted."""
+    wanted = (*_WANTED, *(OF_ACCOUNTS if accounts else ()))
+    return [name for name in wanted if shutil.which(name, path=_PATH) is None]
 
 
 @dataclass
@@ -46,6 +50,8 @@ class Sandbox:
     """Make-believe ones of each node: SLURM hands them out, nothing can compute on them."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """More lines of slurm.conf, or others: MaxArraySize, MaxJobCount."""
+    accounts: bool = False
+    """Whether sacct and sacctmgr answer (slurm.testing.accounts)."""
 
     @property
     def conf(self) -> Path:
@@ -63,13 +69,15 @@ class Sandbox:
         Raises:
             SlurmError: a program is missing, or the nodes do not come up; names the logs.
         """
-        lacking = missing()
+        lacking = missing(self.accounts)
         if lacking:
             raise SlurmError(f"{', '.join(lacking)} not found; on Debian: apt-get install {PACKAGES}")
         if self._is_running("slurmctld"):
             raise SlurmError(f"it runs already: export SLURM_CONF={self.conf}, or stop it first")
         self._folders()
         self._munge()
+        if self._accounting is not None:
+            self._accounting.start(self._say)
         self.start_controller()
         for node in self.names():
             self.start_node(node)
@@ -85,7 +93,7 @@ class Sandbox:
             time.sleep(0.1)
         for path in sorted((self.folder / "run").glob("slurmd-*.pid")):
             self.end(path.stem)
-        for daemon in ("slurmctld", "munged"):
+        for daemon in ("slurmctld", "slurmdbd", "mariadbd", "munged"):
             self.end(daemon)
 
     def names(self) -> list[str]:
@@ -121,6 +129,7 @@ class Sandbox:
         return bool(text) and _is_alive(int(text))
 
     def _folders(self) -> None:
+        self._accounting = Accounts(self.folder, _PATH, _two(_free_ports(2))) if self.accounts else None
         for name in ("run", "log", "state", "spool", "munge"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "munge").chmod(0o700)
@@ -166,6 +175,7 @@ class Sandbox:
             "SlurmdLogFile": f"{self.folder}/log/slurmd-%n.log",
             **_DEFAULTS,
             **({"GresTypes": "gpu"} if self.gpus else {}),
+            **(self._accounting.settings if self._accounting is not None else {}),
             **self.settings,
         }
         gres = f" Gres=gpu:{self.gpus}" if self.gpus else ""
@@ -253,6 +263,10 @@ def _free_ports(count: int) -> list[int]:
     for one in sockets:
         one.close()
     return ports
+
+
+def _two(ports: list[int]) -> tuple[int, int]:
+    return ports[0], ports[1]
 
 
 def _is_alive(pid: int) -> bool:

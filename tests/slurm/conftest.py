@@ -1,9 +1,11 @@
-"""Cells of a fake stage, and a real SLURM of a few virtual nodes on this machine."""
+"""Cells of a fake stage, commands that train tiny runs, and a real SLURM of a few virtual nodes on this machine."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from prefix_rft.runs.store import RunDir, Store
 from slurm.arrays import Job
 from slurm.book import Book, Key
 from slurm.commands import Slurm, own_environment
@@ -24,6 +28,7 @@ from slurm.testing.sandbox import PACKAGES, Sandbox, missing
 
 STAGE = str(Path(__file__).with_name("stage.py"))
 PATIENCE_SECONDS = 60.0
+SWEEP_PATIENCE_SECONDS = 300.0
 PROFILE = Profile(resources=Resources(minutes=5), warn_seconds=1)
 
 
@@ -99,13 +104,116 @@ class Cells:
         return self.words()
 
 
+SECRET = "0123456789abcdef" * 2 + "secret42"
+"""A W&B key."""
+TINY = (
+    *(
+        f"optimisation.rl.{setting}"
+        for setting in ("questions_per_step=4", "validate_every=0", "checkpoint_every=50")
+    ),
+    *(f"optimisation.sft.{setting}" for setting in ("epochs=1", "questions_per_step=16", "validate_every=0")),
+    *(f"data.{split}_questions={count}" for split, count in (("train", 32), ("validation", 4), ("test", 6))),
+    *(f"evaluation.{setting}" for setting in ("protocol=tiny", "samples=2", "pass_at=[1]")),
+    *(
+        f"model.{phase}_steps={count}"
+        for phase, count in (("single", 0), ("skill", 0), ("polish", 1), ("habit", 1))
+    ),
+    *(f"model.architecture.{size}" for size in ("hidden_size=16", "intermediate_size=32", "layers=1")),
+)
+
+
+def _hear_ctrl_c() -> None:
+    """What a shell starts in the background is deaf to it, and so would be all that the tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@dataclass
+class Door:
+    """Commands in one folder, whose name holds what a shell would trip over."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    secret: str = SECRET
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder / "runs")
+
+    def say(self, *command: str) -> tuple[int, str]:
+        process = self.start(*command)
+        try:
+            said, _ = process.communicate(timeout=SWEEP_PATIENCE_SECONDS)
+        finally:
+            process.kill()
+        return process.returncode, said
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_API_KEY": self.secret, **self.environment}
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=_hear_ctrl_c,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        return self.say("experiments.run", "--multirun", *TINY, *arguments)
+
+    def submit(self, *arguments: str) -> tuple[int, str]:
+        return self.run("hydra/launcher=slurm", "cluster=profile.yaml", *arguments)
+
+    def cli(self, *arguments: str) -> tuple[int, str]:
+        return self.say("experiments.cli", *arguments)
+
+    def profile(self, **changes: object) -> None:
+        resources = {"partition": "low", "minutes": changes.pop("minutes", 30)}
+        (self.folder / "profile.yaml").write_text(yaml.safe_dump({"resources": resources, **changes}))
+
+    def wait(
+        self, condition: Callable[[], object], what: str, seconds: float = SWEEP_PATIENCE_SECONDS
+    ) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}\n{self.cli('status')[1]}"
+            time.sleep(0.2)
+
+    def over(self) -> bool:
+        return not self.ask("squeue", "-h", "--me").strip()
+
+    def ask(self, *command: str) -> str:
+        done = subprocess.run(command, env={**os.environ, **self.environment}, capture_output=True, text=True)
+        return done.stdout
+
+    def only(self, method: str, seed: int = 0) -> RunDir:
+        (found,) = [
+            run
+            for run in self.store.runs()
+            if run.kind == "train" and (run.config().method.name, run.config().seed) == (method, seed)
+        ]
+        return found
+
+    def start_again(self, run: RunDir, attempt: int) -> None:
+        """Wait until the training is back in the queue (or done), and start it without SLURM's two minutes."""
+
+        def requeued() -> bool:
+            return "PENDING" in self.ask("squeue", "-h", "-n", "prefix-rft-train", "-o", "%T")
+
+        self.wait(lambda: requeued() or run.stages.is_done("train"), "the requeue")
+        for job in self.ask("squeue", "-h", "-t", "PD", "-n", "prefix-rft-train", "-o", "%A").split():
+            self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3")
+        self.wait(lambda: run.state().attempt > attempt or run.stages.is_done("train"), "the next attempt")
+
+
 @pytest.fixture(scope="module")
 def new_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Sandbox]]:
     """Starts a cluster of its own, as asked; skips where SLURM is not installed."""
     started: list[Sandbox] = []
 
     def start(**asked: Any) -> Sandbox:
-        lacking = missing()
+        lacking = missing(accounts=asked.get("accounts", False))
         if lacking:
             pytest.skip(f"{', '.join(lacking)} not found; on Debian: apt-get install {PACKAGES}")
         started.append(Sandbox(tmp_path_factory.mktemp("slurm"), **asked))
@@ -121,6 +229,18 @@ def new_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 def sandbox(new_sandbox: Callable[..., Sandbox]) -> Sandbox:
     """Four virtual nodes of four cores."""
     return new_sandbox()
+
+
+@pytest.fixture(scope="module")
+def new_door(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Door]:
+    """Commands for a cluster, in a folder of their own."""
+
+    def open_one(cluster: Sandbox, name: str = 'it\'s $HOME `id`\n"here"') -> Door:
+        folder = tmp_path_factory.mktemp("door") / name
+        folder.mkdir()
+        return Door(folder, dict(cluster.environment))
+
+    return open_one
 
 
 @pytest.fixture

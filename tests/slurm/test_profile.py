@@ -39,6 +39,8 @@ def test_an_unknown_cluster_is_told_the_known_ones():
         ("resources: {minutes: 0}", "resources.minutes: Input should be greater than or equal to 1"),
         ("resources: {partition: a b}", "resources.partition: 'a b' holds blanks or line breaks"),
         ('resources: {partition: "a\\n#SBATCH -x"}', "holds blanks or line breaks"),
+        ("resources: {options: {comment: mine}}", "comment is set by the submission itself"),
+        ("stages: {train: {options: {mem: 4G}}}", "mem: say memory_gb, outside of options"),
         ("[1]", "a profile is a mapping"),
         ("a: [", "profile.yaml: "),
     ],

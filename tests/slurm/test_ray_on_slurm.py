@@ -51,7 +51,7 @@ def test_two_nodes_are_one_cluster_and_the_programs_exit_code_is_the_jobs(cells,
         is_done=lambda key: False,
         snapshot=lambda: Path(__file__).parents[2],
     )
-    cells.wait(lambda: cells.standings()["cell", "train"].over, 300)
+    cells.wait(lambda: cells.standings()["cell", "train"].over, 900)
     said = json.loads((tmp_path / "said").read_text())
     assert (said["nodes"], said["all"]["GPU"], said["all"]["CPU"]) == (2, 4.0, 4.0)
     assert said["gpus"] == ["0", "0", "1", "1"]

@@ -18,6 +18,8 @@ from experiments.overrides import for_hydra
 from prefix_rft.errors import SettingsError
 from prefix_rft.runs.state import StateWriter
 from prefix_rft.runs.store import Store
+from slurm.errors import CommandError, SubmissionError
+from slurm.profile import Profile
 from slurm.testing.fake import FakeSlurm, option
 
 ASKED = Asked("sandbox")
@@ -149,6 +151,52 @@ def test_what_is_asked_of_a_run_grows_and_holds_no_environment(slurm, cells, sto
     assert [config.evaluation.seed for config in Requests(store).read(rft.id).asked] == [0, 7]
     written = [path.read_bytes() for path in store.root.rglob("*") if path.is_file()]
     assert not any(b"very-secret" in content for content in written)
+
+
+def test_an_evaluation_that_is_asked_for_while_the_run_waits_is_not_lost(slurm, cells, store):
+    """Its job has not begun and will read what is asked when it does."""
+    submit_cells(cells[2:], ASKED)
+    more = compose_all([["method=rft", f"store={store.root}", "evaluation.seed=7", "tracking.tags=[later]"]])
+    assert submit_cells(more, ASKED).text() == "2 runs: 0 submitted, 2 in the queue before"
+    rft = next(run for run in store.runs() if run.kind == "train")
+    assert (rft.config().tracking.tags, Requests(store).read(rft.id).config.tracking.tags) == ((), ())
+    assert [config.evaluation.seed for config in Requests(store).read(rft.id).asked] == [0, 7]
+
+
+def test_what_found_no_room_is_counted_and_resume_submits_it(slurm, cells, store, monkeypatch):
+    full = property(lambda asked: Profile(max_submitted=5))
+    with monkeypatch.context() as patch:
+        patch.setattr(launch.Asked, "profile", full)
+        assert "2 found no room in the queue: `prefix-rft resume`" in submit_cells(cells, ASKED).text()
+    shown = said(slurm_jobs.status, store)
+    assert "2 runs are not submitted yet: `prefix-rft resume` submits them as far as" in shown
+    assert len(re.findall(r"new .* not submitted", shown)) == 2, shown
+    assert "2 submitted as 5 jobs" in said(slurm_jobs.resume, store, [], None)
+    assert "not submitted" not in said(slurm_jobs.status, store)
+
+
+def test_what_slurm_refused_half_way_is_found_by_resume(slurm, cells, store):
+    """The trainings are taken, the evaluations of one array are not: nothing of it is failed, and yet it is missing."""
+    slurm.refusals[:] = [None, CommandError("sbatch refused: Job violates accounting/QOS policy")]
+    with pytest.raises(SubmissionError, match="1 jobs before it are submitted"):
+        submit_cells(cells[2:], ASKED)
+    assert "2 runs are not submitted yet" in said(slurm_jobs.status, store)
+    assert "2 submitted as 4 jobs in 4 arrays" in said(slurm_jobs.resume, store, [], None)
+    assert "none is failed or lost" in said(slurm_jobs.resume, store, [], None)
+
+
+def test_a_base_model_is_made_on_one_node_whatever_the_trainings_take(slurm, tmp_path):
+    profile = tmp_path / "two.yaml"
+    profile.write_text("stages: {train: {nodes: 2}}")
+    verl = ["backend=verl_4x8", "backend.nodes=2", "optimisation.rl.gradient_norms_every=0"]
+    submit_cells(compose_all([["method=rft", *verl, f"store={tmp_path}/runs"]]), Asked(str(profile)))
+    assert [(option(text, "job-name"), option(text, "nodes")) for text in slurm.scripts] == [
+        ("prefix-rft-train", "1"),
+        ("prefix-rft-evaluate", "1"),
+        ("prefix-rft-train", "2"),
+        ("prefix-rft-evaluate", "1"),
+        ("prefix-rft-aggregate", "1"),
+    ]
 
 
 def test_odd_settings_and_paths_reach_the_job_as_they_are(slurm, tmp_path):

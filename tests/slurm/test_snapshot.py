@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from slurm.snapshot import SOURCE_FILE, files, snapshot
+from slurm.errors import SubmissionError
+from slurm.snapshot import SOURCE_FILE, digest, files, snapshot
 
 SOURCE = {"commit": "c0ffee", "dirty": None}
 
@@ -66,6 +68,36 @@ def test_runs_inside_the_checkout_are_left_out(code):
     copy = snapshot(code / "myruns" / "slurm", SOURCE, code=code, but=[code / "myruns"])
     assert not (copy / "myruns").exists()
     assert snapshot(code / "myruns" / "slurm", SOURCE, code=code, but=[code / "myruns"]) == copy
+
+
+def test_far_more_than_code_is_refused_by_name(code, tmp_path, monkeypatch):
+    monkeypatch.setattr("slurm.snapshot.MOST_BYTES", 1_000_000)
+    (code / "data").mkdir()
+    (code / "data" / "big.bin").write_bytes(b"x" * 2_000_000)
+    with pytest.raises(
+        SubmissionError, match=r"is 2 MB, of which data 2 MB: .* 1 MB at most. Name in .gitignore"
+    ):
+        snapshot(tmp_path / "kept", SOURCE, code=code)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_file_that_is_edited_while_it_is_copied_does_not_get_the_old_name(code, tmp_path, monkeypatch):
+    before, copy_one = digest(code, files(code)), shutil.copy2
+
+    def copy_late(source, target, **how):
+        (code / "new.py").write_text("edited in between")
+        return copy_one(source, target, **how)
+
+    monkeypatch.setattr("slurm.snapshot.shutil.copy2", copy_late)
+    copy = snapshot(tmp_path / "kept", SOURCE, code=code)
+    assert (copy / "new.py").read_text() == "edited in between"
+    assert copy.name == digest(code, files(code)) != before
+
+
+def test_a_file_that_vanishes_is_an_error_with_its_name(code, tmp_path, monkeypatch):
+    monkeypatch.setattr("slurm.snapshot.files", lambda folder: ["new.py", "vanished.py"])
+    with pytest.raises(SubmissionError, match=r"cannot copy the code .*vanished.py"):
+        snapshot(tmp_path / "kept", SOURCE, code=code)
 
 
 def test_what_is_no_checkout_is_copied_by_its_packages(tmp_path):

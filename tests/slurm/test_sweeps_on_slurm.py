@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
+import signal
 
 import pytest
-import yaml
 
 from prefix_rft.runs.store import Store
 
@@ -20,88 +15,11 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 STEPS = 700
 """Rollout steps that no machine takes within the ten seconds before a job of a minute is told to save."""
-PATIENCE_SECONDS = 300.0
-SECRET = "0123456789abcdef" * 2 + "secret42"
-TINY = (
-    *(
-        f"optimisation.rl.{setting}"
-        for setting in ("questions_per_step=4", "validate_every=0", "checkpoint_every=50")
-    ),
-    *(f"optimisation.sft.{setting}" for setting in ("epochs=1", "questions_per_step=16", "validate_every=0")),
-    *(f"data.{split}_questions={count}" for split, count in (("train", 32), ("validation", 4), ("test", 6))),
-    *(f"evaluation.{setting}" for setting in ("protocol=tiny", "samples=2", "pass_at=[1]")),
-    *(
-        f"model.{phase}_steps={count}"
-        for phase, count in (("single", 0), ("skill", 0), ("polish", 1), ("habit", 1))
-    ),
-    *(f"model.architecture.{size}" for size in ("hidden_size=16", "intermediate_size=32", "layers=1")),
-)
-
-
-@dataclass
-class Door:
-    """Commands in one folder, whose name holds what a shell would trip over."""
-
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def store(self) -> Store:
-        return Store(self.folder / "runs")
-
-    def say(self, *command: str) -> tuple[int, str]:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_API_KEY": SECRET, **self.environment}
-        done = subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def run(self, *arguments: str) -> tuple[int, str]:
-        return self.say("experiments.run", "--multirun", *TINY, *arguments)
-
-    def submit(self, *arguments: str) -> tuple[int, str]:
-        return self.run("hydra/launcher=slurm", "cluster=profile.yaml", *arguments)
-
-    def cli(self, *arguments: str) -> tuple[int, str]:
-        return self.say("experiments.cli", *arguments)
-
-    def profile(self, **changes: object) -> None:
-        resources = {"partition": "low", "minutes": changes.pop("minutes", 30)}
-        (self.folder / "profile.yaml").write_text(yaml.safe_dump({"resources": resources, **changes}))
-
-    def wait(self, condition, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}\n{self.cli('status')[1]}"
-            time.sleep(0.2)
-
-    def over(self) -> bool:
-        return not self.ask("squeue", "-h", "--me").strip()
-
-    def ask(self, *command: str) -> str:
-        done = subprocess.run(command, env={**os.environ, **self.environment}, capture_output=True, text=True)
-        return done.stdout
-
-    def only(self, method: str, seed: int = 0):
-        (found,) = [
-            run
-            for run in self.store.runs()
-            if run.kind == "train" and (run.config().method.name, run.config().seed) == (method, seed)
-        ]
-        return found
 
 
 @pytest.fixture(scope="module")
-def door(new_sandbox, tmp_path_factory):
-    cluster = new_sandbox(nodes=2, cpus=2)
-    folder = tmp_path_factory.mktemp("door") / 'it\'s $HOME `id`\n"here"'
-    folder.mkdir()
-    opened = Door(folder, cluster.environment)
+def door(new_sandbox, new_door):
+    opened = new_door(new_sandbox(nodes=2, cpus=2))
     opened.profile(at_a_time=2, warn_seconds=1)
     return opened
 
@@ -140,12 +58,13 @@ def test_tags_arrive_intact_and_the_key_is_nowhere(door, swept):
     assert not list(door.folder.rglob("pwned"))
     files = [path for path in door.folder.rglob("*") if path.is_file()]
     assert len(files) > 20
-    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+    assert [path for path in files if door.secret.encode() in path.read_bytes()] == []
 
 
 def test_the_metrics_are_mirrored_when_everything_is_over(door, swept):
     door.wait(door.over, "the sweep")
-    assert len(list((door.only("rft").path / "wandb").glob("**/*.wandb"))) == 1
+    run = door.only("rft")
+    assert len(list((run.path / "wandb").glob(f"**/run-{run.id}.wandb"))) == 1
 
 
 def test_status_shows_the_runs(door, swept):
@@ -166,10 +85,10 @@ def test_a_preempted_and_timed_out_training_ends_with_the_same_weights(door, swe
     run = door.only("rft", 5)
     door.wait(lambda: (run.state().step or 0) > 20, "the first steps")
     door.ask("sbatch", "-p", "high", "-n", "4", "-o", "/dev/null", "--wrap", "sleep 2")
-    again(door, run, 1)
+    door.start_again(run, 1)
     door.wait(lambda: run.state().attempt >= 2, "the second attempt")
     while not run.stages.is_done("train"):
-        again(door, run, run.state().attempt)
+        door.start_again(run, run.state().attempt)
     door.wait(door.over, "the end")
     assert run.state().attempt >= 4  # preempted, out of time at least once, evaluated
     (undisturbed,) = [other for other in Store(tmp_path / "undisturbed").runs() if other.id == run.id]
@@ -177,18 +96,6 @@ def test_a_preempted_and_timed_out_training_ends_with_the_same_weights(door, swe
     assert one.read_bytes() == other.read_bytes()
     steps = [row["step"] for row in run.metrics() if row["kind"] == "train"]
     assert steps == list(range(1, STEPS + 1))
-
-
-def again(door, run, attempt):
-    """Wait until the job is back in the queue (or its training done), and start it without SLURM's two minutes."""
-
-    def requeued():
-        return "PENDING" in door.ask("squeue", "-h", "-n", "prefix-rft-train", "-o", "%T")
-
-    door.wait(lambda: requeued() or run.stages.is_done("train"), "the requeue")
-    for job in door.ask("squeue", "-h", "-t", "PD", "-n", "prefix-rft-train", "-o", "%A").split():
-        door.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3")
-    door.wait(lambda: run.state().attempt > attempt or run.stages.is_done("train"), "the next attempt")
 
 
 def test_what_is_killed_is_resumed_and_nothing_else(door, swept):
@@ -214,6 +121,25 @@ def test_what_is_killed_is_resumed_and_nothing_else(door, swept):
     assert said.startswith("none is failed or lost"), said
     door.wait(door.over, "the resumed one")
     assert killed.state().status == "done"
+
+
+def test_following_ends_with_the_run_and_ctrl_c_ends_nothing_but_the_following(door, swept):
+    code, said = door.submit("method=rft", "seed=9", "optimisation.rl.steps=150", "tracking=disabled")
+    assert code == 0, said
+    run = door.only("rft", 9)
+    first = door.start("experiments.cli", "logs", run.id, "--follow")
+    door.wait(lambda: (run.state().step or 0) > 3, "some steps")
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert "nothing else was stopped" in said
+    second = door.start("experiments.cli", "logs", run.id, "--follow", "-n", "5")
+    said, _ = second.communicate(timeout=300)
+    assert second.returncode == 0
+    assert said.rstrip().endswith(f"run {run.id} is done")
+    assert run.state().status == "done"
+    code, said = door.cli("logs", "--follow", run.id)
+    assert (code, said.splitlines()[-1]) == (0, f"run {run.id} is done")
 
 
 def test_waiting_ends_with_the_cells_and_with_1_where_one_failed(door, swept):

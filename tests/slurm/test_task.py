@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from slurm.task import of_one_vendor
+
 SCONTROL = """#!/bin/bash
 echo "$@" >> {log}
 case "$1" in --oneliner) echo "JobId=7 JobState={state} Reason=None";; esac
@@ -121,6 +123,18 @@ def test_it_is_not_requeued_for_ever(job, tmp_path):
     assert warned(job, tmp_path, signal.SIGUSR1, restarts=2) == 75
     assert asked(tmp_path) == ["--oneliner show job 7"]
     assert end(tmp_path)["why"].startswith("requeued 2 times already")
+
+
+def test_a_stage_is_told_its_gpus_once(job, tmp_path, monkeypatch):
+    """SLURM names them to every vendor's programs; verl refuses that."""
+    for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"):
+        monkeypatch.setenv(name, "0,1")
+    prints = "import os; print(sorted(key for key, value in os.environ.items() if value == '0,1'))"
+    assert job(prints).communicate(timeout=30)[0].decode().strip() == "['CUDA_VISIBLE_DEVICES']"
+
+
+def test_amds_gpus_are_left_where_no_other_variable_names_them():
+    assert of_one_vendor({"ROCR_VISIBLE_DEVICES": "0"}) == {"ROCR_VISIBLE_DEVICES": "0"}
 
 
 def test_an_array_that_was_given_up_does_nothing(job, tmp_path):

@@ -44,6 +44,17 @@ def test_edits_and_new_files_have_digests_of_their_own(checkout: Path) -> None:
     assert len(set(digests)) == 3
 
 
+def test_links_to_folders_and_to_nowhere_are_no_obstacle(checkout: Path) -> None:
+    (checkout / "folder").mkdir()
+    (checkout / "link").symlink_to("folder")
+    (checkout / "dangling").symlink_to("nowhere")
+    before = collect(folder=checkout)["source"]["dirty"]
+    (checkout / "link").unlink()
+    (checkout / "link").symlink_to("elsewhere")
+    assert None not in (before, collect(folder=checkout)["source"]["dirty"])
+    assert before != collect(folder=checkout)["source"]["dirty"]
+
+
 def test_no_checkout_is_null_with_the_reason(tmp_path: Path) -> None:
     source = collect(folder=tmp_path)["source"]
     assert (source["commit"], source["dirty"]) == (None, None)
