@@ -18,15 +18,23 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.commands.bars import bars
-from prefix_rft.grading import Grader, make_grader
-from prefix_rft.grading.labelled import KINDS, Agreement, Disagreement, Labelled, compare, load_labelled
+from prefix_rft.grading import Grader, labelled, make_grader
+from prefix_rft.grading.labelled import (
+    KINDS,
+    RULES,
+    Agreement,
+    Disagreement,
+    Labelled,
+    compare,
+    load_labelled,
+)
 from prefix_rft.runs.atomic import write_json
 from prefix_rft.settings.base import parse
 from prefix_rft.settings.grading import GradingSettings
 
-RULES = ("last_boxed", "after_marker", "last_line")
-MARKERS = ("####", "The answer is:", "The answer is", "Answer:", "A:")
-"""Boxes as in MATH, then the endings of GSM8K's solutions and of its models, then bare answers."""
+RULES = labelled.RULES
+MARKERS = ("####",)
+"""Before the answer of GSM8K's solutions."""
 
 _PLAIN_WIDTH = 160
 _MOST_WORKERS = 8

@@ -1,24 +1,28 @@
-r"""The final answer in a response: the last box, what follows a marker, the last number, line, or all of it.
-
-A box counts only when it is closed. A response that was cut off inside its last box gives no answer, and
-never the content of an earlier box: it had moved on from that one.
-"""
+"""The final answer in a response: the last boxes, what follows a marker, a statement, the last number, line, or all."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 
-from prefix_rft.settings.grading import ExtractionRule
+from prefix_rft.grading.boxes import last_boxed, last_boxes
+from prefix_rft.grading.conclusion import conclusion
+from prefix_rft.settings.grading import ExtractionRule, Think
 
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
-_BRACE_OR_ESCAPE = re.compile(r"\\.|[{}]", re.DOTALL)
-_UNBRACED = re.compile(r"(?:[-+]?[0-9.]|\\[A-Za-z])(?:(?!\\[)\]])[^\s$])*")
 _NUMBER = re.compile(
     r"(?<![\w.])(?P<sign>[-+\u2212]?)\$?"
     r"(?P<digits>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+|/[0-9]+)?|\.[0-9]+)"
     r"(?P<exponent>[eE][-+]?[0-9]+)?"
 )
+_CLOSE = "</think>"
+
+
+def graded_part(response: str, think: Think) -> str | None:
+    """What of a response is graded: all of it, or what follows the last `</think>`; None where that is missing."""
+    if think == "whole":
+        return response
+    _, close, answer = response.rpartition(_CLOSE)
+    return answer if close or think == "after_close" else None
 
 
 def extract(response: str, rules: Sequence[ExtractionRule], markers: Sequence[str] = ()) -> str | None:
@@ -33,26 +37,6 @@ def extract(response: str, rules: Sequence[ExtractionRule], markers: Sequence[st
         answer = after_marker(response, markers) if rule == "after_marker" else _RULES[rule](response)
         if answer:
             return answer
-    return None
-
-
-def last_boxed(response: str) -> str | None:
-    r"""Content of the last `\boxed` or `\fbox`: `\boxed{..}`, `\boxed {..}`, `\boxed 5`, `\boxed \frac12`.
-
-    Braces nest and `\{`, `\}` do not count. Of boxes inside one another the innermost last one is taken. A
-    `\boxed` that is followed by neither a brace nor a number nor a command is a mention of the word, not a
-    box.
-
-    Returns:
-        The content without outer whitespace, or None: no box, an empty one, or a last box that is never
-        closed.
-    """
-    for box in reversed(list(_BOX.finditer(response))):
-        if response.startswith("{", box.end()):
-            return _braced(response, box.end())
-        unbraced = _UNBRACED.match(response, box.end())
-        if unbraced:
-            return unbraced.group().rstrip(".,;:") or None
     return None
 
 
@@ -95,20 +79,12 @@ def whole(response: str) -> str | None:
 
 _RULES: dict[ExtractionRule, Callable[[str], str | None]] = {
     "last_boxed": last_boxed,
+    "last_boxes": last_boxes,
+    "conclusion": conclusion,
     "last_number": last_number,
     "last_line": last_line,
     "whole": whole,
 }
-
-
-def _braced(text: str, opening: int) -> str | None:
-    """What stands between the brace at `opening` and its partner; None if that is nothing, or it has none."""
-    depth = 0
-    for token in _BRACE_OR_ESCAPE.finditer(text, opening):
-        depth += {"{": 1, "}": -1}.get(token.group(), 0)
-        if depth == 0 and token.group() == "}":
-            return text[opening + 1 : token.start()].strip() or None
-    return None
 
 
 def _last_position(response: str, marker: str) -> int | None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Self, cast
 
 from prefix_rft.errors import GradingError
 from prefix_rft.grading.cache import VerdictCache
-from prefix_rft.grading.extract import extract
+from prefix_rft.grading.extract import extract, graded_part
 from prefix_rft.grading.pool import Outcome, Pool
-from prefix_rft.grading.strings import same_formula, same_text
+from prefix_rft.grading.strings import same_formula, same_number, same_text
 from prefix_rft.grading.verdict import Counts, GoldCheck, Grade, Status, Verdict
 from prefix_rft.settings.grading import GradingSettings
 
-GRADER_VERSION = 1
-"""Raised with every change of this package that can change a verdict."""
+GRADER_VERSIONS = {"exact": 1, "math_verify": 2}
+"""By verifier; raised with every change of this package that can change one of its verdicts."""
 
 _ENTRY = "prefix_rft.grading.verify:respond"
 _CACHED_VERDICTS = 100_000
+_THINK = {
+    "after_close": "of what follows </think>, else of all",
+    "required": "of what follows </think>, else none",
+}
 
 Pair = tuple[str, str]
 Progress = Callable[[int], None]
@@ -38,7 +42,11 @@ def version(settings: GradingSettings) -> str:
     rules = [
         rule if rule != "after_marker" else f"after {'|'.join(settings.markers)}" for rule in settings.extract
     ]
-    return f"{name}; answer: {', '.join(rules)}; grader {GRADER_VERSION}"
+    departures = [_THINK[settings.think]] if settings.think != "whole" else []
+    departures += ["scientific notation read"] if settings.scientific else []
+    return "; ".join(
+        [name, f"answer: {', '.join(rules)}", *departures, f"grader {GRADER_VERSIONS[settings.verifier]}"]
+    )
 
 
 class Grader:
@@ -94,7 +102,7 @@ class Grader:
         """
         golds = [gold for gold, _ in pairs]
         _refuse_empty_golds(golds)
-        answers = [extract(response, self.settings.extract, self.settings.markers) for _, response in pairs]
+        answers = [self._answer(response) for _, response in pairs]
         verdicts = self._verdicts(
             [(gold, answer) for gold, answer in zip(golds, answers, strict=True) if answer is not None],
             lambda remaining: progress(len(pairs) - remaining) if progress else None,
@@ -134,10 +142,14 @@ class Grader:
         """End the workers; a second call does nothing."""
         self._pool.close()
 
+    def _answer(self, response: str) -> str | None:
+        part = graded_part(response, self.settings.think)
+        return None if part is None else extract(part, self.settings.extract, self.settings.markers)
+
     def _verdicts(self, found: Sequence[Pair], remaining: Progress) -> dict[Pair, Verdict]:
         if self.settings.verifier == "exact":
             return {(gold, answer): Verdict(same_text(gold, answer), "ok") for gold, answer in found}
-        verdicts = {pair: Verdict(correct=True, status="ok") for pair in found if same_formula(*pair)}
+        verdicts = _plain_verdicts(set(found))
         compared = [pair for pair in found if pair not in verdicts]
         verdicts |= self._remembered(compared)
         unknown = [pair for pair in dict.fromkeys(compared) if pair not in verdicts]
@@ -155,10 +167,17 @@ class Grader:
         remaining(len(pairs))
         if not pairs:
             return []
+        task = "judge_scientific" if self.settings.scientific else "judge"
         outcomes = self._pool.map(
-            [("judge", gold, answer) for gold, answer in pairs], lambda done: remaining(len(pairs) - done)
+            [(task, gold, answer) for gold, answer in pairs], lambda done: remaining(len(pairs) - done)
         )
         return [_verdict(outcome) for outcome in outcomes]
+
+
+def _plain_verdicts(pairs: Iterable[Pair]) -> dict[Pair, Verdict]:
+    """Verdicts that need no mathematics: the same string, or two plain numbers."""
+    known = {pair: True if same_formula(*pair) else same_number(*pair) for pair in pairs}
+    return {pair: Verdict(equal, "ok") for pair, equal in known.items() if equal is not None}
 
 
 def _grade(gold: str, answer: str | None, verdicts: Mapping[Pair, Verdict]) -> Grade:

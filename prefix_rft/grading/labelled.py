@@ -12,6 +12,10 @@ from typing import Any, Literal
 from prefix_rft.errors import DataError
 from prefix_rft.grading.strings import same_formula
 from prefix_rft.grading.verdict import Grade
+from prefix_rft.settings.grading import ExtractionRule
+
+RULES: tuple[ExtractionRule, ...] = ("last_boxes", "after_marker", "conclusion", "last_line")
+"""For responses of any kind, with the marker `####`: boxes, GSM8K's endings, answers in a sentence, bare ones."""
 
 Kind = Literal[
     "label looks wrong",

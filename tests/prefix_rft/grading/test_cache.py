@@ -21,3 +21,12 @@ def test_another_version_of_the_grader_has_its_own_verdicts() -> None:
     cache = VerdictCache(8)
     cache.put(("1", "1.0", "v1"), RIGHT)
     assert cache.get(("1", "1.0", "v2")) is None
+
+
+def test_a_long_answer_is_held_by_its_digest_and_stays_itself() -> None:
+    cache = VerdictCache(8)
+    long = "7" * 100_000 + "\ud800"
+    cache.put(("1", long, "v"), WRONG)
+    assert cache.get(("1", long, "v")) == WRONG
+    assert cache.get(("1", long + "7", "v")) is None
+    assert max(len(part) for key in cache._verdicts for part in key) < 500

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from prefix_rft.settings.grading import GradingSettings
 
 TOY = GradingSettings(extract=("after_marker",), marker="#", verifier="exact")
 BARE = GradingSettings(extract=("whole",), timeout_seconds=30)
-IMPATIENT = BARE.model_copy(update={"timeout_seconds": 1.5})
 
 COUNTING = """
 import os, pathlib
@@ -32,12 +30,6 @@ def respond(task, gold, answer):
 @pytest.fixture(scope="module")
 def grader() -> Iterator[Grader]:
     with make_grader(BARE) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def impatient() -> Iterator[Grader]:
-    with make_grader(IMPATIENT) as made:
         yield made
 
 
@@ -78,7 +70,7 @@ def test_exact_grades_in_this_process_and_ignores_outer_whitespace_only() -> Non
         ("15\\mbox{ cm}^2", "15"),
         ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{bmatrix}1\\\\\n2\\end{bmatrix}"),
         ("\\text{(A)}", "A"),
-        ("no such formula ½", "$no such formula ½$"),
+        ("no such formula ☃", "$no such formula ☃$"),
         ("\\boxed{3} and \\boxed{2}", "2, 3"),
         ("72", "72.0"),
     ],
@@ -102,38 +94,10 @@ def test_unequal_answers(grader: Grader, gold: str, answer: str) -> None:
     assert grader.grade([(gold, answer)]) == [Grade(False, "ok", answer)]
 
 
-HOSTILE = {
-    "tower of powers": "9^{9^{9^9}}",
-    "digits": "7" * 100_000,
-    "null byte": "1\x002",
-    "lone surrogate": "\ud8003",
-    "backslashes": "\\" * 50_000,
-}
-HOSTILE_AND_SLOW = {
-    "factorial": "10000000!",
-    "factorials": "(((9!)!)!)!",
-    "nesting": "\\sqrt{" * 2_000 + "2" + "}" * 2_000,
-}
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [pytest.param(answer, id=name) for name, answer in HOSTILE.items()]
-    + [pytest.param(answer, id=name, marks=pytest.mark.slow) for name, answer in HOSTILE_AND_SLOW.items()],
-)
-def test_a_hostile_answer_gets_its_verdict_within_the_limit(impatient: Grader, answer: str) -> None:
-    impatient.start()
-    began = time.monotonic()
-    (grade, after) = impatient.grade([("387420489", answer), ("2", "2.0")])
-    assert not grade.correct
-    assert after.correct
-    assert time.monotonic() - began < IMPATIENT.timeout_seconds + 8, "the limit and a new worker's start"
-
-
 def test_each_failure_costs_one_verdict_and_is_counted(counting: tuple[Grader, Path]) -> None:
     grader, _ = counting
-    answers = ["1.0", "die", "raise", "fill", "2"]
-    grades = grader.grade([("1", answer) for answer in answers])
+    answers = ["x.0", "die", "raise", "fill", "y"]
+    grades = grader.grade([("x", answer) for answer in answers])
     assert [grade.status for grade in grades] == ["ok", "crashed", "error", "out_of_memory", "ok"]
     assert [grade.correct for grade in grades] == [True, False, False, False, False]
     counts = grader.counts.as_dict()
@@ -141,13 +105,15 @@ def test_each_failure_costs_one_verdict_and_is_counted(counting: tuple[Grader, P
     assert counts["worker_restarts"] == 4
 
 
-def test_equal_pairs_are_compared_once_and_equal_strings_never(counting: tuple[Grader, Path]) -> None:
+def test_equal_pairs_are_compared_once_and_equal_strings_and_plain_numbers_never(
+    counting: tuple[Grader, Path],
+) -> None:
     grader, log = counting
-    first = grader.grade([("1", "2"), ("1", "1.0"), ("1", "2"), ("1", " 2"), ("1", "$1$")])
-    second = grader.grade([("1", "1.0"), ("1", "2")])
-    assert [grade.correct for grade in first] == [False, True, False, False, True]
-    assert [grade.correct for grade in second] == [True, False]
-    assert log.read_text().split() == ["2", "1.0"]
+    first = grader.grade([("x", "y"), ("x", "x.0"), ("x", "y"), ("x", " y"), ("x", "$x$"), ("1", "1.0")])
+    second = grader.grade([("x", "x.0"), ("x", "y"), ("1", "2")])
+    assert [grade.correct for grade in first] == [False, True, False, False, True, True]
+    assert [grade.correct for grade in second] == [True, False, False]
+    assert log.read_text().split() == ["y", "x.0"]
     assert grader.counts.cache_hits == 4
 
 
@@ -156,10 +122,10 @@ def test_progress_counts_what_needs_no_comparison_at_once_and_ends_at_all(
 ) -> None:
     grader, _ = counting
     known: list[int] = []
-    grader.grade([("1", "1"), ("1", "2"), ("1", "3"), ("1", "2"), ("1", " ")], known.append)
-    assert known[0] == 3, "the same string, no answer, and the repeat of another pair"
+    grader.grade([("x", "x"), ("x", "y"), ("x", "z"), ("x", "y"), ("x", " "), ("1", "2")], known.append)
+    assert known[0] == 4, "the same string, no answer, the repeat of another pair, and two plain numbers"
     assert known == sorted(known)
-    assert known[-1] == 5
+    assert known[-1] == 6
     with make_grader(TOY) as exact:
         exact.grade([("12", "#12"), ("12", "#13")], known.append)
     assert known[-1] == 2
@@ -171,7 +137,7 @@ def test_an_empty_gold_answer_is_refused(grader: Grader) -> None:
 
 
 def test_gold_answers_are_empty_strings_or_mathematics(grader: Grader) -> None:
-    golds = ["", " \n", "72", "$\\frac12$", "½", "\x00", "72"]
+    golds = ["", " \n", "72", "$\\frac12$", "☃", "\x00", "72"]
     checks = ["empty", "empty", "parsed", "parsed", "string_only", "string_only", "parsed"]
     assert grader.check_golds(golds) == checks
     assert grader.check_gold("x = 3") == "parsed"
@@ -180,13 +146,44 @@ def test_gold_answers_are_empty_strings_or_mathematics(grader: Grader) -> None:
 
 
 def test_a_gold_answer_that_is_no_mathematics_is_still_graded_as_a_string(grader: Grader) -> None:
-    assert [grade.correct for grade in grader.grade([("½", "½ "), ("½", "0.5")])] == [True, False]
-    assert grader.grade([("½", "0.5")])[0].status == "unparsed"
+    assert [grade.correct for grade in grader.grade([("☃", "☃ "), ("☃", "0.5")])] == [True, False]
+    assert grader.grade([("☃", "0.5")])[0].status == "unparsed"
 
 
 def test_the_version_names_everything_that_decides_a_verdict() -> None:
     assert version(TOY) == "exact string; answer: after #; grader 1"
-    assert version(GradingSettings()) == "math-verify 0.9.0 or exact string; answer: last_boxed; grader 1"
+    assert version(GradingSettings()) == "math-verify 0.9.0 or exact string; answer: last_boxed; grader 2"
+
+
+def test_the_version_names_departures_only() -> None:
+    settings = GradingSettings(think="required", scientific=True)
+    assert version(settings) == (
+        "math-verify 0.9.0 or exact string; answer: last_boxed; of what follows </think>, else none; "
+        "scientific notation read; grader 2"
+    )
+    after = GradingSettings(think="after_close")
+    assert "of what follows </think>, else of all; grader 2" in version(after)
+
+
+@pytest.mark.parametrize(
+    ("response", "whole", "after_close", "required"),
+    [
+        ("\\boxed{2}", True, True, None),
+        ("<think>\\boxed{2}</think>\\boxed{3}", False, False, False),
+        ("<think>\\boxed{3}</think>\\boxed{2}", True, True, True),
+        ("<think>\\boxed{2}</think>no box", True, None, None),
+        ("<think>a</think>b</think>\\boxed{2}", True, True, True),
+        ("<think>\\boxed{2}", True, True, None),
+    ],
+)
+def test_thinking_is_graded_as_the_setting_says(
+    response: str, whole: bool | None, after_close: bool | None, required: bool | None
+) -> None:
+    for think, expected in (("whole", whole), ("after_close", after_close), ("required", required)):
+        settings = GradingSettings.model_validate({"think": think, "verifier": "exact"})
+        with make_grader(settings) as exact:
+            (grade,) = exact.grade([("2", response)])
+        assert (None if grade.status == "no_answer" else grade.correct) == expected, think
 
 
 def test_a_closed_grader_says_so(counting: tuple[Grader, Path]) -> None:
@@ -194,7 +191,7 @@ def test_a_closed_grader_says_so(counting: tuple[Grader, Path]) -> None:
     grader.close()
     grader.close()
     with pytest.raises(GradingError, match="closed"):
-        grader.grade([("1", "2")])
+        grader.grade([("x", "y")])
 
 
 def test_importing_the_grader_imports_neither_torch_nor_sympy() -> None:
