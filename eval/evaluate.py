@@ -6,24 +6,23 @@ Axes: Q questions, S samples a question, B rows (one sample each).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
+from eval.collect import Collection
 from eval.protocol import ProtocolError, ProtocolRecord, content_digest, same_protocol
 from eval.results import Claim, Scores, claim, score, write_scores
 from eval.sampler import Decoding, Sampler
-from eval.samples import SAMPLES, VERDICTS, Pair, Sample, Verdict, read_rows, sample_key, samples_path
+from eval.samples import SAMPLES, VERDICTS, Sample, Verdict, read_rows, samples_path
 from eval.shelf import Shelf
 from prefix_rft.errors import DataError
 from prefix_rft.settings.evaluation import EvaluationSettings
 
 if TYPE_CHECKING:
+    from eval.prompts import Prompt
     from prefix_rft.data.schema import Question
     from prefix_rft.grading import Grade
-    from prefix_rft.rollout import QuestionTokens
 
 Progress = Callable[[str, int, int], None]
 """Told `sampling` or `grading`, questions done, and questions in all."""
@@ -42,13 +41,14 @@ class Grader(Protocol):
 def evaluate(
     folder: Path,
     questions: Sequence[Question],
-    prompts: Sequence[QuestionTokens],
+    prompts: Sequence[Prompt],
     sampler: Sampler,
     grader: Grader,
     record: ProtocolRecord,
     settings: EvaluationSettings,
     max_new: int,
     progress: Progress | None = None,
+    again: str = "Run the same command again",
 ) -> Scores:
     """Sample, grade and score one policy on these questions.
 
@@ -59,74 +59,32 @@ def evaluate(
     Args:
         folder: holds samples.parquet, verdicts.parquet, scores.json and protocol.json afterwards.
         questions: the questions with their gold answers.
-        prompts: the same questions as tokens, in the same order.
+        prompts: the same questions as the sampler gets them, in the same order.
         sampler: writes the responses.
         grader: gives the verdicts.
         record: the protocol that the scores will carry (`eval.protocol.describe`).
         settings: samples, decoding, seed, and the k of pass@k.
         max_new: longest response in tokens.
         progress: called after every batch.
+        again: how to ask for samples that are missing in the end, e.g. "Run `<command>` again".
 
     Raises:
         ProtocolError: `record` describes something else than is asked for, or the folder holds samples of
             another protocol or another subject.
         DataError: there is no question, prompts and questions disagree, or a file in the folder is damaged.
         RunError: the disk is full or refuses; what was written before is still there.
+        SamplingError: the sampler could not make all samples; those it made are kept.
     """
     _must_belong_together(questions, prompts)
     _must_describe(record, questions, sampler, settings, max_new)
     claim(folder, Claim(subject=sampler.subject, protocol=record))
     tell = progress or _silent
     decoding = Decoding(max_new, settings.temperature, settings.top_p)
-    _sample(folder, prompts, sampler, settings, decoding, tell)
+    Collection(folder, prompts, settings.samples, settings.seed, decoding, tell, again).complete(sampler)
     _grade(folder, questions, grader, settings.samples, tell)
     scores = score(folder, record, sampler.subject, settings.pass_at)
     write_scores(folder, scores)
     return scores
-
-
-def _sample(
-    folder: Path,
-    prompts: Sequence[QuestionTokens],
-    sampler: Sampler,
-    settings: EvaluationSettings,
-    decoding: Decoding,
-    tell: Progress,
-) -> None:
-    """Make every sample that is not on the disk; whole batches in a fixed order, so that a rerun is alike."""
-    shelf, samples = Shelf(folder, SAMPLES), settings.samples
-    pairs = [(question.id, index) for question in prompts for index in range(samples)]
-    if shelf.finished:
-        shelf.must_hold(len(pairs))
-        return
-    # Verdicts on samples that are gone would be verdicts on nothing.
-    Shelf(folder, VERDICTS).discard()
-    held = shelf.pairs(pairs)
-    prompt_of = {question.id: question.prompt for question in prompts}
-    for batch in _chunks(pairs, _rows_together(sampler.batch, samples)):
-        missing = [pair for pair in batch if pair not in held]
-        if missing:
-            shelf.add(_write(missing, prompt_of, sampler, settings.seed, decoding))
-            held.update(missing)
-        tell("sampling", len(held) // samples, len(prompts))
-    shelf.finish(pairs)
-
-
-def _write(
-    pairs: Sequence[Pair],
-    prompt_of: dict[str, tuple[int, ...]],
-    sampler: Sampler,
-    seed: int,
-    decoding: Decoding,
-) -> list[Sample]:
-    keys = [sample_key(seed, question, index) for question, index in pairs]
-    responses = sampler.sample(
-        [prompt_of[question] for question, _ in pairs], np.array(keys, dtype=np.uint64), decoding
-    )
-    return [
-        Sample(question, index, response.text, response.tokens, response.finished, key)
-        for (question, index), response, key in zip(pairs, responses, keys, strict=True)
-    ]
 
 
 def _grade(folder: Path, questions: Sequence[Question], grader: Grader, samples: int, tell: Progress) -> None:
@@ -152,17 +110,7 @@ def _verdict(row: Sample, grade: Grade) -> Verdict:
     return Verdict(row.question_id, row.sample, grade.correct, grade.status, grade.extracted)
 
 
-def _rows_together(batch: int, samples: int) -> int:
-    """Whole questions where they fit a batch, so that their samples share a prompt."""
-    return max(1, batch // samples) * samples if batch >= samples else batch
-
-
-def _chunks(pairs: Sequence[Pair], size: int) -> Iterator[Sequence[Pair]]:
-    for start in range(0, len(pairs), size):
-        yield pairs[start : start + size]
-
-
-def _must_belong_together(questions: Sequence[Question], prompts: Sequence[QuestionTokens]) -> None:
+def _must_belong_together(questions: Sequence[Question], prompts: Sequence[Prompt]) -> None:
     if not questions:
         raise DataError("there is no question to evaluate on")
     repeated = [name for name, count in Counter(question.id for question in questions).items() if count > 1]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from prefix_rft.errors import PrefixRftError
 from prefix_rft.settings.evaluation import EvaluationSettings
-from prefix_rft.settings.grading import GradingSettings
+from prefix_rft.settings.grading import GradingSettings, Think
 
 if TYPE_CHECKING:
     from prefix_rft.data.schema import Question
@@ -21,13 +21,19 @@ class ProtocolError(PrefixRftError):
     """Numbers measured under different protocols were about to be mixed."""
 
 
+_SILENT = {"name", "notes"}
+"""Fields of a record that do not count."""
+_LATER = ("system", "assistant_start", "think", "data_checked", "data_changes", "notes")
+"""Fields that records did not always have."""
+
+
 class ProtocolRecord(BaseModel):
     """A measurement, described so that two scores with equal records may be compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     name: str
-    """What people call the protocol; the only field that does not count."""
+    """What people call the protocol; does not count."""
     split: str
     """Split of the data, or name of the benchmark."""
     questions: int
@@ -56,11 +62,30 @@ class ProtocolRecord(BaseModel):
     """What made the samples, e.g. local."""
     sampler_version: str
     """The sampler's software with versions."""
+    system: str | None = None
+    """System text put before every question, where the protocol has one."""
+    assistant_start: str = ""
+    """What every response was made to begin with."""
+    think: Think = "whole"
+    """What of a response with a thinking part is graded (`GradingSettings.think`)."""
+    data_checked: bool = True
+    """False for a benchmark whose content this project has no hash of: only the number of problems was checked."""
+    data_changes: tuple[str, ...] = ()
+    """How the content differs from the benchmark's, where that was allowed."""
+    notes: tuple[str, ...] = ()
+    """Known departures from the protocol that the name stands for; does not count."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Later fields are written only where they say something: older records keep their files and digests."""
+        values: dict[str, Any] = dump(self)
+        silent = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in values.items() if name not in silent}
 
     @property
     def digest(self) -> str:
         """8 hex digits over every field that counts."""
-        counts = self.model_dump(mode="json", exclude={"name"})
+        counts = self.model_dump(mode="json", exclude=_SILENT)
         text = json.dumps(counts, sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -76,6 +101,11 @@ def describe(
     grader: str,
     sampler: str,
     sampler_version: str,
+    system: str | None = None,
+    assistant_start: str = "",
+    data_checked: bool = True,
+    data_changes: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> ProtocolRecord:
     """The record of an evaluation with these settings.
 
@@ -89,6 +119,11 @@ def describe(
         grader: `prefix_rft.grading.version(grading)`.
         sampler: the sampler's name.
         sampler_version: the sampler's version.
+        system: system text put before every question.
+        assistant_start: what every response is made to begin with.
+        data_checked: whether the content was compared with a hash (benchmarks).
+        data_changes: allowed differences from the benchmark's content.
+        notes: known departures from the protocol that the name stands for.
     """
     return ProtocolRecord(
         name=settings.protocol,
@@ -106,6 +141,12 @@ def describe(
         verdict_seconds=grading.timeout_seconds,
         sampler=sampler,
         sampler_version=sampler_version,
+        system=system,
+        assistant_start=assistant_start,
+        think=grading.think,
+        data_checked=data_checked,
+        data_changes=data_changes,
+        notes=notes,
     )
 
 
@@ -143,18 +184,37 @@ def same_protocol(records: Sequence[ProtocolRecord]) -> ProtocolRecord:
 def differences(one: ProtocolRecord, other: ProtocolRecord) -> dict[str, str]:
     """Fields that count and differ, each with both values."""
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in ProtocolRecord.model_fields}
-    return {name: f"{a!r} and {b!r}" for name, (a, b) in pairs.items() if name != "name" and a != b}
+    return {name: f"{a!r} and {b!r}" for name, (a, b) in pairs.items() if name not in _SILENT and a != b}
 
 
 def line(record: ProtocolRecord) -> str:
     """The record as one line to stand under a table."""
     return (
         f"Protocol {record.name} ({record.digest}): {record.split}, {record.questions} questions "
-        f"(content {record.content[:8]}) x {record.samples} samples, temperature {record.temperature:g}, "
-        f"top_p {record.top_p:g}, at most {record.max_tokens} tokens, seed {record.seed}, "
-        f"template {record.template}; graded by {record.grader} within {record.verdict_seconds:g} s; "
-        f"sampled by {record.sampler} ({record.sampler_version})."
+        f"(content {record.content[:8]}{_data(record)}) x {record.samples} samples, temperature "
+        f"{record.temperature:g}, top_p {record.top_p:g}, at most {record.max_tokens} tokens, seed {record.seed}, "
+        f"template {record.template}{_prompt(record)}; graded{_graded(record)} by {record.grader} within "
+        f"{record.verdict_seconds:g} s; sampled by {record.sampler} ({record.sampler_version})."
+        + "".join(f" Note: {note}" for note in record.notes)
     )
+
+
+def _data(record: ProtocolRecord) -> str:
+    changed = f", CHANGED in {len(record.data_changes)} places" if record.data_changes else ""
+    return changed + ("" if record.data_checked else ", not checked against a known copy")
+
+
+def _prompt(record: ProtocolRecord) -> str:
+    system = "" if record.system is None else f" with a system text of {len(record.system)} characters"
+    return system + (f", responses begin with {record.assistant_start!r}" if record.assistant_start else "")
+
+
+def _graded(record: ProtocolRecord) -> str:
+    return {
+        "whole": "",
+        "after_close": " after </think>, whole where there is none,",
+        "required": " after </think>, wrong where there is none,",
+    }[record.think]
 
 
 def _shown(question: Question) -> Iterator[str]:

@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from eval.form import Lengths, format_rate, lengths
+from eval.intervals import INTERVAL_METHOD
+from eval.majority import Majority, ballots, majorities, majority_at
 from eval.protocol import ProtocolError, ProtocolRecord, differences
 from eval.samples import SAMPLES, VERDICTS, count_rows, read_table, samples_path, verdicts_path
-from eval.scores import INTERVAL_METHOD, Estimate, estimates
+from eval.scores import Estimate, PassAt, estimates, pass_curve
 from prefix_rft.errors import DataError
 from prefix_rft.runs.atomic import write_text
 
@@ -65,6 +68,19 @@ class Scores(_File):
     """Share of responses cut at the longest length."""
     mean_tokens: float
     """Mean length of a response in tokens."""
+    curve: tuple[PassAt, ...] = ()
+    """pass@k for k = 1, 2, 4, ..., S; empty in files of earlier versions, as are the fields below."""
+    majority: tuple[Majority, ...] = ()
+    """maj@k for k = 4, 8, ..., S (`eval.majority` states the rule)."""
+    lengths: Lengths | None = None
+    """Lengths of the responses, also of the correct and of the wrong ones alone."""
+    format_rate: float | None = None
+    """Share of responses in which an answer was found and no thought was left open."""
+
+    @property
+    def timeouts(self) -> int:
+        """Verdicts that took longer than the limit, counted as wrong."""
+        return self.statuses.get("timeout", 0)
 
     @property
     def headline(self) -> Estimate:
@@ -103,19 +119,26 @@ def score(folder: Path, record: ProtocolRecord, subject: str, pass_at: Sequence[
             f"{folder} holds verdicts on {len(ids)} questions x {correct_QS.shape[1]} samples, its protocol "
             f"says {record.questions} x {record.samples}. Delete {verdicts_path(folder)} and run again."
         )
-    statuses = read_table(verdicts_path(folder), VERDICTS, ["status"])["status"].to_pylist()
-    lengths = read_table(samples_path(folder), SAMPLES, ["tokens", "finished"])
+    verdicts = read_table(verdicts_path(folder), VERDICTS, ["status", "extracted"])
+    statuses, answers = (verdicts[name].to_pylist() for name in ("status", "extracted"))
+    answered = np.array([status != "no_answer" for status in statuses])
+    written = read_table(samples_path(folder), SAMPLES, ["tokens", "finished"])
+    tokens, finished = (np.array(written[name].to_pylist()) for name in ("tokens", "finished"))
     return Scores(
         subject=subject,
         protocol=record,
         protocol_digest=record.digest,
         questions=len(ids),
         samples=record.samples,
-        metrics=estimates(correct_QS, pass_at, record.seed),
+        metrics=estimates(correct_QS, pass_at),
         statuses=dict(sorted(Counter(statuses).items())),
         no_answer_share=statuses.count("no_answer") / len(statuses),
-        truncated_share=1 - float(np.mean(lengths["finished"].to_pylist())),
-        mean_tokens=float(np.mean(lengths["tokens"].to_pylist())),
+        truncated_share=1 - float(finished.mean()),
+        mean_tokens=float(tokens.mean()),
+        curve=pass_curve(correct_QS),
+        majority=majorities(ballots(answers, correct_QS), majority_at(record.samples), record.seed),
+        lengths=lengths(tokens, finished, correct_QS.ravel()),
+        format_rate=format_rate(samples_path(folder), answered, record),
     )
 
 
@@ -135,6 +158,15 @@ def read_scores(folder: Path) -> Scores:
         DataError: scores.json is missing or damaged.
     """
     return _read(folder / SCORES_FILE, Scores)
+
+
+def read_claim(folder: Path) -> Claim:
+    """What an evaluation measures, finished or not.
+
+    Raises:
+        DataError: protocol.json is missing or damaged.
+    """
+    return _read(folder / PROTOCOL_FILE, Claim)
 
 
 def is_complete(folder: Path) -> bool:

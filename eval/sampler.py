@@ -5,18 +5,23 @@ Axes: B rows (one sample each).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prefix_rft.errors import SettingsError
+from prefix_rft.errors import PrefixRftError, SettingsError
 
 if TYPE_CHECKING:
+    from eval.prompts import Prompt
     from prefix_rft.local.policy import Policy
+
+
+class SamplingError(PrefixRftError):
+    """Samples could not be made; those that were are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,30 @@ class Sampler(Protocol):
         """Rows that are best asked for together."""
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], key_B: NDArray[np.uint64], decoding: Decoding
+        self, prompts: Sequence[Prompt], key_B: NDArray[np.uint64], decoding: Decoding
     ) -> list[Response]:
         """One response to each prompt, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A row that got no response."""
+
+    reason: str
+
+
+@runtime_checkable
+class StreamingSampler(Sampler, Protocol):
+    """A sampler whose rows come one by one, in whatever order; some may get lost on the way."""
+
+    def stream(
+        self, prompts: Sequence[Prompt], key_B: NDArray[np.uint64], decoding: Decoding
+    ) -> Generator[tuple[int, Response | Lost], None, None]:
+        """Every row once, as it comes; closing the generator gives the others up.
+
+        Raises:
+            SamplingError: no further row can be had.
+        """
 
 
 class Decoder(Protocol):
@@ -77,9 +103,16 @@ class Decoder(Protocol):
 class LocalSampler:
     """Samples of a policy in this process."""
 
-    name = "local"
-
-    def __init__(self, policy: Policy, decoder: Decoder, *, subject: str, batch: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        decoder: Decoder,
+        *,
+        subject: str,
+        batch: int,
+        name: str = "local",
+        version: str | None = None,
+    ) -> None:
         """Wrap a policy.
 
         Args:
@@ -87,27 +120,32 @@ class LocalSampler:
             decoder: ids to text.
             subject: whose samples these are, e.g. `run 0123456789ab step 60`.
             batch: most rows decoded together.
+            name: for the protocol.
+            version: for the protocol; by default that of float32 weights in this environment.
         """
         self.policy = policy
         self.decoder = decoder
         self.subject = subject
         self.batch = batch
-        self.version = local_version()
+        self.name = name
+        self.version = version or local_version()
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], key_B: NDArray[np.uint64], decoding: Decoding
+        self, prompts: Sequence[Prompt], key_B: NDArray[np.uint64], decoding: Decoding
     ) -> list[Response]:
         """One response to each prompt, in order, `batch` rows at a time.
 
         Raises:
-            SettingsError: a prompt and the longest response do not fit the policy's context.
+            SettingsError: a prompt has no token ids, or does not fit the policy's context with the longest
+                response.
         """
-        self._must_fit(prompts, decoding.max_new)
+        rows = token_ids(prompts)
+        must_fit(rows, decoding.max_new, self.policy.context_length)
         return [
             response
-            for start in range(0, len(prompts), self.batch)
+            for start in range(0, len(rows), self.batch)
             for response in self._generate(
-                prompts[start : start + self.batch], key_B[start : start + self.batch], decoding
+                rows[start : start + self.batch], key_B[start : start + self.batch], decoding
             )
         ]
 
@@ -127,13 +165,35 @@ class LocalSampler:
             for ids, finished in zip(made.tokens, made.finished, strict=True)
         ]
 
-    def _must_fit(self, prompts: Sequence[Sequence[int]], max_new: int) -> None:
-        longest = max((len(prompt) for prompt in prompts), default=0)
-        if longest + max_new > self.policy.context_length:
+
+def token_ids(prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
+    """The prompts as token ids.
+
+    Raises:
+        SettingsError: one has none.
+    """
+    for prompt in prompts:
+        if prompt.ids is None:
             raise SettingsError(
-                f"a prompt of {longest} tokens and a response of up to {max_new} exceed the model's context "
-                f"of {self.policy.context_length}; lower data.max_response_tokens or data.max_prompt_tokens"
+                f"question {prompt.id!r} has no token ids, which this sampler continues; render the prompts with "
+                "the model's own tokenizer, or ask an endpoint, which takes text"
             )
+    return [prompt.ids for prompt in prompts if prompt.ids is not None]
+
+
+def must_fit(rows: Sequence[Sequence[int]], max_new: int, context: int) -> None:
+    """Refuse prompts that leave no room for the longest response.
+
+    Raises:
+        SettingsError: the longest prompt and the longest response exceed the context.
+    """
+    longest = max(map(len, rows), default=0)
+    if longest + max_new > context:
+        raise SettingsError(
+            f"a prompt of {longest} tokens and a response of up to {max_new} exceed the model's context of "
+            f"{context}; lower the longest response (max_tokens; for runs data.max_response_tokens, "
+            "data.max_prompt_tokens)"
+        )
 
 
 def local_version() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from eval.arrow import array_of
 from prefix_rft import keyed
 from prefix_rft.errors import DataError
-from prefix_rft.runs.atomic import write_bytes
+from prefix_rft.runs.atomic import refused, sync_file, sync_folder, temporary_beside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 Pair = tuple[str, int]
 """Question id and sample index: what names a sample."""
 
-_ROW_GROUP = 4096
+ROW_GROUP = 4096
+NAMES = ("question_id", "sample")
+"""The columns that name a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,33 @@ def write_table(path: Path, table: pa.Table) -> None:
     Raises:
         RunError: the disk is full or refuses.
     """
-    import pyarrow as pa
+    _write(path, table.schema, [table])
+
+
+def write_tables(path: Path, kind: Kind[Any], tables: Iterable[pa.Table]) -> None:
+    """Write tables after one another as one parquet file, all or nothing; only one of them is in memory.
+
+    Raises:
+        RunError: the disk is full or refuses.
+    """
+    _write(path, _schema(kind), tables)
+
+
+def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     import pyarrow.parquet as pq
 
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, row_group_size=_ROW_GROUP, compression="zstd", write_page_checksum=True)
-    write_bytes(path, buffer.getvalue())
+    temporary = temporary_beside(path)
+    try:
+        with pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as file:
+            for table in tables:
+                file.write_table(table, row_group_size=ROW_GROUP)
+        sync_file(temporary)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise refused(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_table(path: Path, kind: Kind[Row], columns: Sequence[str] | None = None) -> pa.Table:
@@ -159,14 +182,24 @@ def read_table(path: Path, kind: Kind[Row], columns: Sequence[str] | None = None
         raise _damaged(path, kind, str(error)) from error
 
 
-def read_rows(path: Path, kind: Kind[Row], chunk: int = _ROW_GROUP) -> Iterator[list[Row]]:
+def read_rows(path: Path, kind: Kind[Row], chunk: int = ROW_GROUP) -> Iterator[list[Row]]:
     """The file's rows in its order, so many at a time.
 
     Raises:
         DataError: the file is missing, damaged, or has other columns.
     """
-    for batch in read_table(path, kind).to_batches(max_chunksize=chunk):
-        yield [kind.row(**row) for row in batch.to_pylist()]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count_rows(path, kind)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if not file.schema_arrow.equals(_schema(kind)):
+                raise _damaged(path, kind, f"its columns are {', '.join(file.schema_arrow.names)}")
+            for batch in file.iter_batches(batch_size=chunk):
+                yield [kind.row(**row) for row in batch.to_pylist()]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, kind, str(error)) from error
 
 
 def count_rows(path: Path, kind: Kind[Any]) -> int:

@@ -9,22 +9,20 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.intervals import LEVEL as LEVEL
+from eval.intervals import Floats as Floats
+from eval.intervals import few_questions_factor as few_questions_factor
+from eval.intervals import intervals_over_questions
 from prefix_rft import keyed
 
-Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 RESAMPLES = 10_000
-LEVEL = 0.95
-INTERVAL_METHOD = (
-    f"{LEVEL:.0%} bootstrap over questions ({RESAMPLES:,} keyed resamples, percentiles widened for few "
-    "questions); where all questions score alike, the exact binomial bound on questions that would not"
-)
+"""Bootstrap resamples of a comparison."""
 _BLOCK = 1_000
 
 
@@ -39,7 +37,17 @@ class Estimate:
     se_samples: float | None
     """Standard error over samples: would a rerun on these questions agree? None for k = n."""
     ci95: tuple[float, float] | None
-    """95% interval over questions (method: `INTERVAL_METHOD`); None with one question."""
+    """95% interval over questions (method: `eval.intervals.INTERVAL_METHOD`); None with one question."""
+
+
+@dataclass(frozen=True)
+class PassAt:
+    """One point of the pass@k curve."""
+
+    k: int
+    """Samples drawn."""
+    estimate: Estimate
+    """pass@k."""
 
 
 def avg_at_k(correct_QS: NDArray[np.bool_]) -> float:
@@ -106,78 +114,45 @@ def bootstrap_means(value_QK: Floats, *parts: keyed.Part, resamples: int = RESAM
     return np.concatenate(blocks) / len(value_QK)
 
 
-def intervals_over_questions(value_QK: Floats, *parts: keyed.Part) -> list[tuple[float, float]]:
-    """95% intervals of the K means over questions (percentile bootstrap, widened after Hesterberg 2015, 5.3).
-
-    Plain percentiles are too narrow by about sqrt((Q - 1) / Q) times normal over t quantile; taking them
-    further out repairs that without leaving [0, 1]. Scores that are the same for all questions have no spread
-    to resample: there the interval allows for the share of questions that may differ unseen, the exact
-    binomial bound for 0 of Q.
-
-    Raises:
-        ValueError: fewer than two questions.
-    """
-    questions = len(value_QK)
-    if questions < 2:
-        raise ValueError("an interval over questions needs at least two questions")
-    tail = _widened_tail(questions)
-    low_K, high_K = np.quantile(bootstrap_means(value_QK, *parts), [tail, 1 - tail], axis=0)
-    unseen = 1 - ((1 - LEVEL) / 2) ** (1 / questions)
-    alike_K = np.ptp(value_QK, axis=0) == 0
-    low_K = np.where(alike_K, value_QK[0] * (1 - unseen), low_K)
-    high_K = np.where(alike_K, value_QK[0] + (1 - value_QK[0]) * unseen, high_K)
-    return [(float(low), float(high)) for low, high in zip(low_K, high_K, strict=True)]
-
-
-def estimates(correct_QS: NDArray[np.bool_], pass_at: Sequence[int], seed: int) -> dict[str, Estimate]:
+def estimates(correct_QS: NDArray[np.bool_], pass_at: Sequence[int]) -> dict[str, Estimate]:
     """avg@S and every pass@k, by name.
 
     Args:
         correct_QS: verdicts; at least one question and one sample.
         pass_at: the k of pass@k, each at most S.
-        seed: key of the bootstrap.
     """
-    questions, samples = correct_QS.shape
+    samples = correct_QS.shape[1]
     correct_Q = correct_QS.sum(axis=1)
     draws = {f"avg@{samples}": 1} | {f"pass@{k}": k for k in pass_at}
-    value_QK = np.stack([pass_at_k_Q(correct_Q, samples, k) for k in draws.values()], axis=1)
-    spans = intervals_over_questions(value_QK, "scores", seed) if questions > 1 else [None] * len(draws)
-    return {
-        name: Estimate(
-            value=float(value_Q.mean()),
-            se_questions=standard_error_over_questions(value_Q),
-            se_samples=standard_error_over_samples(correct_Q, samples, k),
-            ci95=span,
-        )
-        for (name, k), value_Q, span in zip(draws.items(), value_QK.T, spans, strict=True)
-    }
+    return {name: _pass_estimate(correct_Q, samples, k) for name, k in draws.items()}
 
 
-def student_t(probability: float, degrees: int) -> float:
-    """Quantile of Student's t (Abramowitz and Stegun 26.7.5): 0.2% off at 3 degrees, less beyond."""
-    z = NormalDist().inv_cdf(probability)
-    coefficients: tuple[tuple[dict[int, int], int], ...] = (
-        ({3: 1, 1: 1}, 4),
-        ({5: 5, 3: 16, 1: 3}, 96),
-        ({7: 3, 5: 19, 3: 17, 1: -15}, 384),
-        ({9: 79, 7: 776, 5: 1482, 3: -1920, 1: -945}, 92160),
+def pass_curve(correct_QS: NDArray[np.bool_]) -> tuple[PassAt, ...]:
+    """pass@k for k = 1, 2, 4, ... and k = S."""
+    samples = correct_QS.shape[1]
+    correct_Q = correct_QS.sum(axis=1)
+    return tuple(PassAt(k, _pass_estimate(correct_Q, samples, k)) for k in powers_of_two(samples))
+
+
+def powers_of_two(samples: int) -> tuple[int, ...]:
+    """1, 2, 4, ... up to the number of samples, and that number itself."""
+    powers = [1 << power for power in range(samples.bit_length())]
+    return (*powers, samples) if powers[-1] < samples else tuple(powers)
+
+
+def estimate(value_Q: Floats, se_samples: float | None) -> Estimate:
+    """The mean over questions with its error and interval over questions."""
+    return Estimate(
+        value=float(value_Q.mean()),
+        se_questions=standard_error_over_questions(value_Q),
+        se_samples=se_samples,
+        ci95=intervals_over_questions(value_Q[:, None])[0] if value_Q.size > 1 else None,
     )
-    terms = [
-        sum(c * math.pow(z, i) for i, c in polynomial.items()) / scale for polynomial, scale in coefficients
-    ]
-    return z + sum(term / math.pow(degrees, order) for order, term in enumerate(terms, start=1))
 
 
-def few_questions_factor(questions: int) -> float:
-    """How much too narrow a bootstrap over Q questions is: sqrt(Q / (Q - 1)) times t over normal quantile."""
-    upper = (1 + LEVEL) / 2
-    ratio = student_t(upper, questions - 1) / NormalDist().inv_cdf(upper)
-    return math.sqrt(questions / (questions - 1)) * ratio
-
-
-def _widened_tail(questions: int) -> float:
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    return NormalDist().cdf(-z * few_questions_factor(questions))
+def _pass_estimate(correct_Q: Counts, samples: int, k: int) -> Estimate:
+    value_Q = pass_at_k_Q(correct_Q, samples, k)
+    return estimate(value_Q, standard_error_over_samples(correct_Q, samples, k))
 
 
 @lru_cache(maxsize=4)

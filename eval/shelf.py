@@ -5,11 +5,25 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
 from eval.arrow import array_of
-from eval.samples import Kind, Pair, Row, count_rows, pairs_of, read_table, write_rows, write_table
+from eval.samples import (
+    NAMES,
+    ROW_GROUP,
+    Kind,
+    Pair,
+    Row,
+    count_rows,
+    pairs_of,
+    read_table,
+    write_rows,
+    write_tables,
+)
 from prefix_rft.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Shelf(Generic[Row]):
@@ -60,20 +74,39 @@ class Shelf(Generic[Row]):
         return held
 
     def finish(self, order: Sequence[Pair]) -> None:
-        """Write the final file in this order and remove the parts.
+        """Write the final file in this order, a row group at a time, and remove the parts.
 
         Raises:
             DataError: a part is damaged, or the parts do not hold exactly the pairs of `order`.
             RunError: the disk is full or refuses; the parts are still there.
         """
+        parts = self.parts()
+        place = {
+            pair: (part, row)
+            for part, path in enumerate(parts)
+            for row, pair in enumerate(pairs_of(read_table(path, self.kind, NAMES)))
+        }
+        if place.keys() != set(order) or sum(count_rows(path, self.kind) for path in parts) != len(order):
+            raise DataError(f"{self.parts_folder} does not hold the {len(order)} rows it should, each once.")
+        groups = (order[start : start + ROW_GROUP] for start in range(0, len(order), ROW_GROUP))
+        write_tables(
+            self.path, self.kind, (self._gathered([place[pair] for pair in group], parts) for group in groups)
+        )
+        self.clear_parts()
+
+    def _gathered(self, places: Sequence[tuple[int, int]], parts: Sequence[Path]) -> pa.Table:
+        """The rows at these places, (part, row) each, in this order; a part is read once."""
         import pyarrow as pa
 
-        table = pa.concat_tables(read_table(path, self.kind) for path in self.parts())
-        place = {pair: index for index, pair in enumerate(pairs_of(table))}
-        if len(place) != table.num_rows or place.keys() != set(order):
-            raise DataError(f"{self.parts_folder} does not hold the {len(order)} rows it should, each once.")
-        write_table(self.path, table.take(array_of([place[pair] for pair in order], "int64")))
-        self.clear_parts()
+        rows_of: dict[int, list[int]] = {}
+        for part, row in places:
+            rows_of.setdefault(part, []).append(row)
+        tables = [
+            read_table(parts[part], self.kind).take(array_of(rows, "int64")) for part, rows in rows_of.items()
+        ]
+        found = ((part, row) for part, rows in rows_of.items() for row in rows)
+        index = {place: number for number, place in enumerate(found)}
+        return pa.concat_tables(tables).take(array_of([index[place] for place in places], "int64"))
 
     def must_hold(self, rows: int) -> None:
         """Make sure that the final file is whole, and tidy away parts that a kill left beside it.

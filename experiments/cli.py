@@ -134,12 +134,18 @@ def logs(
     run: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
     store: StoreOption = Path("runs"),
     lines: Annotated[int, typer.Option("-n", min=1, help="Lines of each file.")] = 40,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Until the run is over; Ctrl-C ends only this.")
+    ] = False,
 ) -> None:
     """Print the end of a run's log and of its SLURM jobs' logs."""
     with exits():
+        from experiments.commands.slurm_jobs import follow_logs
         from experiments.commands.slurm_jobs import logs as print_logs
         from prefix_rft.runs.store import Store
 
+        if follow:
+            raise typer.Exit(follow_logs(Store(store), run, lines))
         raise typer.Exit(print_logs(Store(store), run, lines, _console()))
 
 
@@ -318,6 +324,176 @@ def audit(
         from experiments.commands.audit import audit as run_audit
 
         raise typer.Exit(run_audit(backend, method or [], json_path=json_file, console=_console()))
+
+
+@app.command()
+def contamination(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Settings of the training set, e.g. data=jsonl data.path=train.jsonl."),
+    ] = None,
+    benchmarks: Annotated[
+        str, typer.Option(help="Names or groups, separated by commas: paper, general, all, aime24, ...")
+    ] = "paper",
+    folder: Annotated[
+        Path | None,
+        typer.Option(envvar="PREFIX_RFT_BENCHMARKS", help="Folder of benchmark files; the hub if not given."),
+    ] = None,
+    run: Annotated[int, typer.Option("--words", min=1, help="Shortest run of words that counts.")] = 13,
+    listed: Annotated[int, typer.Option("--list", min=0, help="Problems listed for each benchmark.")] = 3,
+    show: Annotated[bool, typer.Option("--show", help="Show the shared words: benchmark text.")] = False,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Also search for a benchmark that is not as published.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything found here.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the problems found here.")] = None,
+) -> None:
+    """Report which benchmark problems stand in a training set; nothing is filtered."""
+    with exits():
+        from experiments.commands import contamination as command
+
+        code = command.report(
+            command.settings(overrides or []),
+            benchmarks,
+            folder,
+            run=run,
+            listed=listed,
+            show=show,
+            allow_changed=allow_changed,
+            json_path=json_file,
+            csv_path=csv_file,
+            console=_console(),
+        )
+        raise typer.Exit(code)
+
+
+@app.command()
+def lighteval(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER", help="Evaluations, or folders with evaluations below.")
+    ],
+    benchmarks: Annotated[
+        Path | None,
+        typer.Option(help="Folder of benchmark files; PREFIX_RFT_BENCHMARKS or the hub if not given."),
+    ] = None,
+    problems: Annotated[
+        Path | None,
+        typer.Option(help="JSONL with id, problem, answer, for evaluations that are on no benchmark."),
+    ] = None,
+    environment: Annotated[
+        Path | None, typer.Option(help="lighteval's folder, if not PREFIX_RFT_LIGHTEVAL or .venv-lighteval.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Install lighteval where it is missing.")] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep what lighteval reads and writes in this new folder.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything found here.")] = None,
+    show: Annotated[int, typer.Option("--list", min=0, help="Disagreements listed of each evaluation.")] = 20,
+) -> None:
+    """Score finished evaluations again with lighteval; ends with 1 if the numbers differ for no listed reason."""
+    with exits():
+        from experiments.commands.lighteval_replay import replay_folders
+
+        code = replay_folders(
+            folders,
+            benchmarks=benchmarks,
+            problems=problems,
+            environment=environment,
+            yes=yes,
+            keep=keep,
+            json_path=json_file,
+            show=show,
+            console=_console(),
+        )
+        raise typer.Exit(code)
+
+
+@app.command("lighteval-documents")
+def lighteval_documents(
+    benchmarks: Annotated[
+        str, typer.Argument(help="arc_c, gpqa_diamond, mmlu_pro, separated by commas, or general.")
+    ] = "general",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.")] = Path("data/lighteval"),
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Local copies of the hub's repositories, one under each benchmark's name."),
+    ] = None,
+    environment: Annotated[
+        Path | None, typer.Option(help="lighteval's folder, if not PREFIX_RFT_LIGHTEVAL or .venv-lighteval.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Install lighteval where it is missing.")] = False,
+) -> None:
+    """Let lighteval write its prompts of multiple-choice benchmarks as benchmark files for any sampler."""
+    with exits():
+        from experiments.commands.lighteval_replay import documents
+
+        code = documents(
+            benchmarks, out=out, source=source, environment=environment, yes=yes, console=_console()
+        )
+        raise typer.Exit(code)
+
+
+@app.command("eval")
+def evaluate(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SETTING",
+            help="model=<folder, hub name or run:ID> benchmarks=paper protocol=luffy sampler=local, vllm or endpoint, "
+            "...; docs/evaluation.md lists them.",
+        ),
+    ] = None,
+) -> None:
+    """Measure a model on published benchmarks under a named protocol; start again to continue."""
+    with exits():
+        from experiments.commands.evaluate import evaluate as measure
+
+        raise typer.Exit(measure(settings or [], _console()))
+
+
+@app.command("leaderboard")
+def compare_with_published(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FOLDER|SETTING",
+            help="Folders of evaluations or stores of runs, then settings, e.g. source=2507.01679 sort=amc "
+            "out=board.md; docs/evaluation.md lists them.",
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Base model of the published rows.")] = None,
+    benchmarks: Annotated[
+        str | None, typer.Option(help="Names or groups, separated by commas: paper, general, aime24, ...")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="avg, pass@k or maj@k.")] = None,
+) -> None:
+    """Show evaluated models beside published numbers, with what was measured differently noted in the cell."""
+    with exits():
+        from experiments.commands.leaderboard import settings, show
+
+        asked = settings(words or [], model=model, benchmarks=benchmarks, metric=metric)
+        raise typer.Exit(show(asked, _console()))
+
+
+@app.command()
+def dashboards(
+    asked: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SWEEP|OVERRIDE",
+            help=f"Files of sweeps/, or `all` ({DEFAULT_SWEEP} if none is named), then settings, e.g. tracking=online.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for what is not sent to a server.")] = Path(
+        "dashboards"
+    ),
+) -> None:
+    """Make a W&B workspace for each sweep and a report over them: on a server (tracking=online), or as files."""
+    with exits():
+        from experiments.commands.asked import sweeps_and_overrides
+        from experiments.commands.dashboards import dashboards as make
+
+        raise typer.Exit(make(*sweeps_and_overrides(asked or []), out, _console()))
 
 
 def main() -> None:

@@ -44,10 +44,11 @@ def main() -> int:
 
 
 def _load() -> None:
-    from experiments import stages
+    from experiments import evaluating, stages
     from prefix_rft.runs import provenance
 
     assert stages
+    assert evaluating
     provenance.loaded_source()
     gc.freeze()  # what is loaded here is garbage in no run; the collector would only copy its pages
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from prefix_rft.runs.identity import PlannedRun, chain, evaluation_folder
+from prefix_rft.runs.identity import PlannedRun, chain, evaluations
 from prefix_rft.settings import RunConfig
 
 
@@ -60,7 +60,4 @@ def _distinct(runs: Iterable[PlannedRun]) -> tuple[Task, ...]:
 
 
 def _same_evaluation(one: RunConfig, other: RunConfig) -> bool:
-    return (
-        evaluation_folder(one) == evaluation_folder(other)
-        and one.evaluation.splits == other.evaluation.splits
-    )
+    return evaluations(one) == evaluations(other)

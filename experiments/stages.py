@@ -1,4 +1,4 @@
-"""The stages of one run: train, then evaluate every split that is asked for. Each is skipped where it is done."""
+"""The training stage of one run, skipped where it is done; `experiments.evaluating` has what comes after it."""
 
 from __future__ import annotations
 
@@ -8,25 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from eval.evaluate import evaluate as run_evaluation
-from eval.protocol import ProtocolRecord, describe
-from eval.sampler import LocalSampler
-from prefix_rft import data, grading
-from prefix_rft.data.encode import encode_questions
-from prefix_rft.data.schema import Question, Split
+from experiments.mirroring import label
 from prefix_rft.errors import RunError
-from prefix_rft.grading import make_grader
 from prefix_rft.local.policy import find_device
-from prefix_rft.local.trainer import Progress, load_model
-from prefix_rft.questions import load_model_encoder
+from prefix_rft.local.trainer import Progress
 from prefix_rft.runs.checkpoint import latest_checkpoint, verify
-from prefix_rft.runs.markers import TRAIN, evaluation_stage
+from prefix_rft.runs.markers import TRAIN
 from prefix_rft.runs.provenance import write_provenance
 from prefix_rft.runs.state import StateWriter
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.runs.tracking import start_mirror
-from prefix_rft.settings import LocalBackend, PretrainedModel, RunConfig, base_backend, embedded
-from prefix_rft.stop import InterruptedRunError, StopFlag
+from prefix_rft.settings import LocalBackend, PretrainedModel, RunConfig, base_backend
+from prefix_rft.stop import StopFlag
 
 READ = "read data"
 """The stage shown while the training questions of a large data set become tokens."""
@@ -46,6 +39,7 @@ def mirrored(run: RunDir, config: RunConfig) -> Iterator[None]:
     if config.tracking.wandb != "online":
         yield
         return
+    label(run, config)
     mirror = start_mirror(run.path, config.tracking)
     try:
         yield
@@ -142,72 +136,3 @@ def trained_model(run: RunDir) -> Path:
         raise RunError(f"run {run.id} has no checkpoint; train it first")
     verify(newest)
     return newest.path
-
-
-def evaluate(run: RunDir, config: RunConfig, state: StateWriter, stop: StopFlag) -> None:
-    """Evaluate every split that the configuration asks for and that is not done."""
-    for split in config.evaluation.splits:
-        folder = run.evaluation(split, config)
-        stage = evaluation_stage(split, folder.name)
-        if not run.stages.is_done(stage):
-            state.running(stage)
-            questions = _evaluate_split(run, config, split, folder, _Teller(state, stop))
-            run.stages.mark_done(stage, samples=config.evaluation.samples, questions=questions)
-
-
-class _Teller:
-    """Passes an evaluation's progress on, and leaves it where a stop was asked for."""
-
-    def __init__(self, state: StateWriter, stop: StopFlag) -> None:
-        self._state, self._stop = state, stop
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if self._stop:
-            raise InterruptedRunError(f"{self._stop.signal} while {stage}: {done} of {total} questions")
-        self._state.progress(done, total)
-
-
-def _evaluate_split(run: RunDir, config: RunConfig, split: Split, folder: Path, teller: _Teller) -> int:
-    """Evaluate one split; returns how many questions it has."""
-    source = trained_model(run)
-    encoder = load_model_encoder(config, source)
-    sampler = LocalSampler(
-        load_model(config, source),
-        encoder,
-        subject=f"run {run.id} {source.name}",
-        batch=embedded(config.backend).generation_batch,
-    )
-    questions = data.load(config.data).split(split)[: config.evaluation.questions]
-    encoded = encode_questions(questions, encoder, config.data, with_demonstrations=False)
-    kept = {question.id for question in encoded.questions}
-    questions = tuple(question for question in questions if question.id in kept)
-    with make_grader(config.data.grading) as grader:
-        run_evaluation(
-            folder,
-            questions,
-            encoded.questions,
-            sampler,
-            grader,
-            _protocol(config, split, questions, sampler),
-            config.evaluation,
-            config.data.max_response_tokens,
-            teller,
-        )
-    return len(questions)
-
-
-def _protocol(
-    config: RunConfig, split: Split, questions: Sequence[Question], sampler: LocalSampler
-) -> ProtocolRecord:
-    template = config.model.template if isinstance(config.model, PretrainedModel) else config.model.kind
-    return describe(
-        config.evaluation,
-        config.data.grading,
-        questions,
-        split=split,
-        max_tokens=config.data.max_response_tokens,
-        template=template,
-        grader=grading.version(config.data.grading),
-        sampler=sampler.name,
-        sampler_version=sampler.version,
-    )

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from prefix_rft.errors import RunLockedError
+from prefix_rft.runs.identity import evaluations
 from prefix_rft.runs.lock import RunLock
 from prefix_rft.runs.markers import evaluation_stage
 from prefix_rft.runs.state import StateWriter
@@ -108,26 +109,26 @@ def _work(run: RunDir, request: Request) -> int:
 
 
 def _stages(run: RunDir, request: Request, state: StateWriter, stop: Any) -> None:
-    from experiments import stages
+    from experiments import evaluating, stages
 
     stages.record_provenance(run, request.command)
     with stages.mirrored(run, request.config):
         if request.only != "evaluate":
             stages.train(run, request.config, request.parent_id, state, stop)
         for config in () if request.only == "train" else request.asked or (request.config,):
-            stages.evaluate(run, config, state, stop)
+            evaluating.evaluate(run, config, state, stop)
 
 
 def is_evaluated(run: RunDir, asked: Iterable[RunConfig]) -> bool:
-    """Whether every split is evaluated that these configurations ask for.
+    """Whether everything is evaluated that these configurations ask for.
 
     Raises:
         RunError: a marker of it is damaged.
     """
     return all(
-        run.stages.is_done(evaluation_stage(split, run.evaluation(split, config).name))
+        run.stages.is_done(evaluation_stage(name, folder))
         for config in asked
-        for split in config.evaluation.splits
+        for name, folder in evaluations(config)
     )
 
 

@@ -13,6 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from eval.benchmarks.registry import BENCHMARKS, GROUPS
+from prefix_rft.data.scratch import train_scratch_tokenizer
+from prefix_rft.local.initial import write_random_model
+from prefix_rft.settings import Architecture
+
 ROOT = Path(__file__).parents[1]
 SMALL = [
     *("model.single_steps=0", "model.skill_steps=0", "model.polish_steps=1", "model.habit_steps=1"),
@@ -64,6 +69,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"id": "2", "gold": "3", "response": "so it is \\boxed{4}", "correct": False},
         ],
     )
+    train_scratch_tokenizer(["How many things are in the box?"], 300, place / "models" / "mine")
+    shape = Architecture(hidden_size=16, layers=1, heads=2, key_value_heads=2, max_positions=2048)
+    write_random_model(place / "models" / "mine", shape, vocabulary=310, eos_id=1, pad_id=0, seed=1)
+    for name in GROUPS["paper"]:
+        problems = [{"id": "p0", "problem": f"What is {name}?", "answer": "7"}]
+        _write(place / "benchmarks" / BENCHMARKS[name].file, problems)
     return place
 
 
@@ -74,12 +85,14 @@ def test_commands_of_the_readme_run(command: str, folder: Path) -> None:
         words += ["optimisation.rl.steps=1"] if "scale=trial" in words else SMALL
     if words[0] == "prefix-rft" and words[1] in ("table", "report", "reproduce"):
         words += SMALL
+    if words[:2] == ["prefix-rft", "eval"]:
+        words += ["samples=1", "max_tokens=4", "allow_changed_data=true"]
     done = subprocess.run(
         [*_program(words[0]), *words[1:]],
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PREFIX_RFT_BENCHMARKS": str(folder / "benchmarks")},
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
@@ -107,4 +120,5 @@ def _program(name: str) -> list[str]:
 
 
 def _write(path: Path, rows: list[dict[str, object]]) -> None:
+    path.parent.mkdir(exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

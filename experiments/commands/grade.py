@@ -21,7 +21,6 @@ from experiments.commands.bars import bars
 from prefix_rft.grading import Grader, labelled, make_grader
 from prefix_rft.grading.labelled import (
     KINDS,
-    RULES,
     Agreement,
     Disagreement,
     Labelled,

@@ -21,11 +21,10 @@ from experiments.cost.work import (
 from experiments.execute import is_complete
 from experiments.names import kind_of
 from experiments.plan import Task
-from prefix_rft.data.schema import Split
 from prefix_rft.errors import PrefixRftError
+from prefix_rft.runs.identity import evaluations
 from prefix_rft.runs.markers import TRAIN, evaluation_stage
 from prefix_rft.runs.store import RunDir, Store
-from prefix_rft.settings import RunConfig
 
 Kind = tuple[str, str]
 """Sort and scale of a run."""
@@ -96,9 +95,9 @@ def _work(task: Task, run: RunDir | None) -> Work | None:
     parts = [] if _is_trained(run) else [(base_work if _is_base(task) else training_work)(task.config)]
     for config in task.asked:
         parts += [
-            evaluation_work(config, split)
-            for split in config.evaluation.splits
-            if run is None or not _is_evaluated(run, config, split)
+            evaluation_work(config, name)
+            for name, folder in evaluations(config)
+            if run is None or not run.stages.is_done(evaluation_stage(name, folder))
         ]
     known = [part for part in parts if part is not None]
     return sum(known, Work()) if len(known) == len(parts) else None
@@ -134,7 +133,3 @@ def _is_base(task: Task) -> bool:
 
 def _is_trained(run: RunDir | None) -> bool:
     return run is not None and run.stages.is_done(TRAIN)
-
-
-def _is_evaluated(run: RunDir, config: RunConfig, split: Split) -> bool:
-    return run.stages.is_done(evaluation_stage(split, run.evaluation(split, config).name))

@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Self
 
+from eval.benchmarks.registry import BENCHMARKS
+from eval.benchmarks.schema import Benchmark
+from eval.protocols.catalogue import PROTOCOLS
 from experiments.cost.shapes import Shape, shape_of
-from experiments.cost.tokens import Sizes, sizes
+from experiments.cost.tokens import RESPONSE_SHARE, Sizes, sizes
 from prefix_rft.settings import (
     LuffyMethod,
     ReliftMethod,
@@ -157,16 +160,29 @@ def training_work(config: RunConfig) -> Work | None:
     return work + generate(shape, looks * questions * validation.samples, data.prompt, data.response)
 
 
-def evaluation_work(config: RunConfig, split: str) -> Work | None:
-    """One evaluation of one split."""
+def evaluation_work(config: RunConfig, name: str) -> Work | None:
+    """One evaluation of one split, or of one benchmark, whose prompts are taken to be as long as the data's."""
     known = _known(config)
     if known is None:
         return None
     shape, data = known
-    asked = config.evaluation
-    questions = min(asked.questions or data.of_split(split), data.of_split(split))
-    work = generate(shape, questions * asked.samples, data.prompt, data.response)
+    if name in BENCHMARKS:
+        responses, tokens = _on_benchmark(config, BENCHMARKS[name])
+    else:
+        asked = config.evaluation
+        questions = min(asked.questions or data.of_split(name), data.of_split(name))
+        responses, tokens = questions * asked.samples, data.response
+    work = generate(shape, responses, data.prompt, tokens)
     return work + Work(kept=work.generated)
+
+
+def _on_benchmark(config: RunConfig, benchmark: Benchmark) -> tuple[int, float]:
+    """Responses, and the mean tokens of one."""
+    asked = config.evaluation.benchmarks
+    protocol = PROTOCOLS[asked.protocol]
+    problems = min(asked.problems or benchmark.problems, benchmark.problems)
+    longest = asked.max_tokens or protocol.max_tokens
+    return problems * (asked.samples or protocol.samples_of(benchmark)), RESPONSE_SHARE * longest
 
 
 def checkpoint_bytes(config: RunConfig, *, base: bool) -> float | None:

@@ -130,13 +130,29 @@ def settings_that_count(kind: Kind, config: RunConfig) -> Counts:
 
 def evaluation_digest(config: RunConfig) -> str:
     """8 hex digits over the settings that can change the score of given weights."""
-    protocol = config.evaluation.model_dump(mode="json", exclude={"protocol", "splits", "validation"})
+    protocol = config.evaluation.model_dump(
+        mode="json", exclude={"protocol", "splits", "benchmarks", "validation"}
+    )
     return _digest({"format": FORMAT, "protocol": protocol, "grading": _grading(config.data)}, 8)
 
 
 def evaluation_folder(config: RunConfig) -> str:
     """Folder name of the configuration's protocol: two protocols of one name never share a folder."""
     return f"{config.evaluation.protocol}-{evaluation_digest(config)}"
+
+
+def benchmark_folder(config: RunConfig) -> str:
+    """Folder name of what the configuration asks for on a benchmark."""
+    asked = config.evaluation.benchmarks
+    counts = asked.model_dump(mode="json", exclude={"names", "folder"})
+    return f"{asked.protocol}-{_digest({'format': FORMAT, 'benchmarks': counts}, 8)}"
+
+
+def evaluations(config: RunConfig) -> tuple[tuple[str, str], ...]:
+    """All that is evaluated after training: splits of the data, then benchmarks, each with its folder's name."""
+    splits = ((split, evaluation_folder(config)) for split in config.evaluation.splits)
+    benchmarks = ((name, benchmark_folder(config)) for name in config.evaluation.benchmarks.names)
+    return (*splits, *benchmarks)
 
 
 def _identity(kind: Kind, settings: Counts, content: Mapping[str, str]) -> Identity:

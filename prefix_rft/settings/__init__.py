@@ -3,7 +3,7 @@
 from prefix_rft.settings.backend import BackendSettings, LocalBackend, VerlBackend, base_backend, embedded
 from prefix_rft.settings.base import Settings, parse
 from prefix_rft.settings.data import ChainData, Columns, DataSettings, HubData, JsonlData, ParquetData
-from prefix_rft.settings.evaluation import EvaluationSettings, ValidationSettings
+from prefix_rft.settings.evaluation import BenchmarkSettings, EvaluationSettings, ValidationSettings
 from prefix_rft.settings.grading import GradingSettings
 from prefix_rft.settings.method import (
     Clipping,
@@ -35,6 +35,7 @@ __all__ = [
     "Aggregation",
     "Architecture",
     "BackendSettings",
+    "BenchmarkSettings",
     "ChainData",
     "Clipping",
     "Columns",

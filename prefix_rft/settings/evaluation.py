@@ -20,6 +20,35 @@ class ValidationSettings(Settings):
     """Use only the first questions of the validation split; null uses all."""
 
 
+BenchmarkName = Literal[
+    "aime24", "aime25", "amc", "amc23", "math500", "minerva", "olympiad", "arc_c", "gpqa_diamond", "mmlu_pro"
+]
+"""Names of `eval.benchmarks.registry`."""
+ProtocolName = Literal["luffy", "relift", "prefix_rft", "plain", "lighteval"]
+"""Names of `eval.protocols.catalogue`."""
+
+
+class BenchmarkSettings(Settings):
+    """Published benchmarks that a trained model is measured on, beside or instead of splits of its own data."""
+
+    names: tuple[BenchmarkName, ...] = ()
+    """Which; `evaluation=paper` names the six of the paper's tables."""
+    protocol: ProtocolName = "luffy"
+    """Prompt, decoding and grading, as published (docs/protocols.md)."""
+    folder: str | None = None
+    """Folder of benchmark files; null takes the one that PREFIX_RFT_BENCHMARKS names, else the hub."""
+    allow_changed_data: bool = False
+    """Evaluate on content that differs from the benchmark's; every number is then marked."""
+    samples: int | None = Field(None, ge=1)
+    """Samples a problem; null takes the benchmark's own number (32 of AIME and AMC, 1 of the others)."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Longest response in tokens; null takes the protocol's."""
+    problems: int | None = Field(None, ge=1)
+    """Use only the first problems of each benchmark, for trials; null uses all."""
+    engine: Literal["local", "vllm"] = "local"
+    """Who writes the samples: the suite's own decoding, for small models; or vLLM, which must be installed."""
+
+
 class EvaluationSettings(Settings):
     """A named protocol: every number carries it, and a table refuses to mix two."""
 
@@ -39,6 +68,8 @@ class EvaluationSettings(Settings):
     """Seed of the samples."""
     pass_at: tuple[int, ...] = (1, 8)
     """The k of pass@k."""
+    benchmarks: BenchmarkSettings = BenchmarkSettings()
+    """Published benchmarks, under a protocol of their own."""
     validation: ValidationSettings = ValidationSettings()
     """The look during training."""
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from eval.prompts import Prompt
 from eval.protocol import ProtocolRecord, describe
 from eval.sampler import Decoding, Response
 from prefix_rft.data.schema import Message, Question
 from prefix_rft.grading import Grade
-from prefix_rft.rollout import QuestionTokens
 from prefix_rft.settings import EvaluationSettings
 from prefix_rft.settings.grading import GradingSettings
 
@@ -37,11 +37,11 @@ class KeyedSampler:
     """Prompts of all samples made so far."""
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], key_B: NDArray[np.uint64], decoding: Decoding
+        self, prompts: Sequence[Prompt], key_B: NDArray[np.uint64], decoding: Decoding
     ) -> list[Response]:
         if self.dies_after is not None and len(self.asked) >= self.dies_after:
             raise Killed
-        self.asked += [tuple(prompt) for prompt in prompts]
+        self.asked += [prompt.ids or () for prompt in prompts]
         return [Response(f"#{int(key) % 4}$" if int(key) % 5 else "hm", 3, int(key) % 7 > 0) for key in key_B]
 
 
@@ -70,7 +70,7 @@ class Case:
     """Everything that an evaluation takes besides its folder."""
 
     questions: list[Question]
-    prompts: list[QuestionTokens]
+    prompts: list[Prompt]
     settings: EvaluationSettings
     sampler: KeyedSampler = field(default_factory=KeyedSampler)
     grader: ReadingGrader = field(default_factory=ReadingGrader)
@@ -104,9 +104,7 @@ def make_case(count: int = 5, samples: int = 4, **settings: Any) -> Case:
         )
         for i in range(count)
     ]
-    prompts = [
-        QuestionTokens(question.id, (i, 7), question.answer, None) for i, question in enumerate(questions)
-    ]
+    prompts = [Prompt(question.id, ids=(i, 7)) for i, question in enumerate(questions)]
     given: dict[str, Any] = {"protocol": "small", "samples": samples, "pass_at": (1, 2)}
     return Case(questions, prompts, EvaluationSettings(**(given | settings)))
 

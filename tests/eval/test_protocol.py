@@ -42,11 +42,23 @@ CHANGES: dict[str, Any] = {
     "verdict_seconds": 1.0,
     "sampler": "vllm",
     "sampler_version": "vllm 0.10",
+    "system": "Think.",
+    "assistant_start": "<think>\n",
+    "think": "after_close",
+    "data_checked": False,
+    "data_changes": ("aime24-3: missing",),
 }
 
 
-def test_every_field_but_the_name_is_in_the_list() -> None:
-    assert CHANGES.keys() == ProtocolRecord.model_fields.keys() - {"name"}
+def test_every_field_but_name_and_notes_is_in_the_list() -> None:
+    assert CHANGES.keys() == ProtocolRecord.model_fields.keys() - {"name", "notes"}
+
+
+def test_a_record_without_later_fields_is_what_it_was_before_there_were_any() -> None:
+    assert RECORD.digest == "258b8f50"
+    written = RECORD.model_dump_json()
+    assert written.endswith('"sampler":"local","sampler_version":"torch 2.13.0, transformers 5.10.4"}')
+    assert '"notes"' not in written
 
 
 @pytest.mark.parametrize("field", CHANGES)
@@ -57,10 +69,10 @@ def test_each_field_counts_and_is_named_when_it_clashes(field: str) -> None:
         same_protocol([RECORD, RECORD, other])
 
 
-def test_the_name_does_not_count() -> None:
-    renamed = RECORD.model_copy(update={"name": "ours"})
-    assert renamed.digest == RECORD.digest
-    assert same_protocol([RECORD, renamed]) == RECORD
+def test_name_and_notes_do_not_count() -> None:
+    other = RECORD.model_copy(update={"name": "ours", "notes": ("Not the paper's grader.",)})
+    assert other.digest == RECORD.digest
+    assert same_protocol([RECORD, other]) == RECORD
 
 
 def test_all_clashes_are_named_at_once() -> None:
@@ -76,11 +88,13 @@ def test_no_record_is_no_protocol() -> None:
         same_protocol([])
 
 
-def test_the_digest_outlives_a_trip_through_json() -> None:
-    back = ProtocolRecord.model_validate_json(RECORD.model_dump_json())
-    assert back == RECORD
-    assert back.digest == RECORD.digest
-    assert len(RECORD.digest) == 8
+@pytest.mark.parametrize("changes", [{}, CHANGES | {"notes": ("a", "b")}])
+def test_the_digest_outlives_a_trip_through_json(changes: dict[str, Any]) -> None:
+    record = RECORD.model_copy(update=changes)
+    back = ProtocolRecord.model_validate_json(record.model_dump_json())
+    assert back == record
+    assert back.digest == record.digest
+    assert len(record.digest) == 8
 
 
 def test_the_line_says_everything() -> None:
@@ -90,6 +104,24 @@ def test_the_line_says_everything() -> None:
         assert part in text
     assert "graded by math-verify 0.9.0; answer: last_boxed, last_number within 5 s" in text
     assert "sampled by local (torch 2.13.0, transformers 5.10.4)" in text
+
+
+def test_the_line_marks_changed_and_unchecked_data_and_tells_departures() -> None:
+    changed = {"data_changes": ("a: missing", "b: missing"), "notes": ("Another grader.", "No system text.")}
+    text = line(RECORD.model_copy(update=changed))
+    assert "512 questions (content 00112233, CHANGED in 2 places) x" in text
+    assert text.endswith(". Note: Another grader. Note: No system text.")
+    text = line(RECORD.model_copy(update={"data_checked": False}))
+    assert "(content 00112233, not checked against a known copy) x" in text
+
+
+def test_the_line_tells_system_text_thinking_and_how_responses_begin() -> None:
+    thinking = {"system": "Think.", "assistant_start": "<think>\n", "think": "required"}
+    text = line(RECORD.model_copy(update=thinking))
+    assert "template chain with a system text of 6 characters, responses begin with '<think>\\n';" in text
+    assert "graded after </think>, wrong where there is none, by math-verify 0.9.0" in text
+    text = line(RECORD.model_copy(update={"think": "after_close"}))
+    assert "graded after </think>, whole where there is none, by math-verify" in text
 
 
 def test_content_is_ids_messages_and_answers_in_any_order() -> None:

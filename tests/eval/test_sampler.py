@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from eval.evaluate import evaluate
+from eval.prompts import Prompt
 from eval.protocol import describe
 from eval.results import verdict_matrix
 from eval.sampler import Decoding, LocalSampler, Response, local_version
@@ -45,6 +46,10 @@ class Words:
         return " ".join(map(str, ids))
 
 
+def asked(*rows: list[int]) -> list[Prompt]:
+    return [Prompt(f"q{index}", ids=tuple(row)) for index, row in enumerate(rows)]
+
+
 def keys(count: int) -> NDArray[np.uint64]:
     return np.arange(count, dtype=np.uint64)
 
@@ -52,7 +57,7 @@ def keys(count: int) -> NDArray[np.uint64]:
 def test_it_asks_batch_by_batch_and_keeps_the_order() -> None:
     policy = Echo()
     sampler = LocalSampler(policy, Words(), subject="s", batch=2)  # type: ignore[arg-type]
-    made = sampler.sample([[1], [2, 3], [4, 5, 6]], keys(3), Decoding(7, 0.6, 0.9))
+    made = sampler.sample(asked([1], [2, 3], [4, 5, 6]), keys(3), Decoding(7, 0.6, 0.9))
     assert made == [Response("1", 1, True), Response("2 3", 2, True), Response("4 5 6", 3, False)]
     assert [asked["rows"] for asked in policy.asked] == [2, 1]
     assert policy.asked[1]["key_B"].tolist() == [2]
@@ -68,8 +73,14 @@ def test_a_response_that_does_not_fit_the_context_is_refused_before_sampling() -
     policy = Echo(context_length=10)
     sampler = LocalSampler(policy, Words(), subject="s", batch=1)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match=r"prompt of 3 tokens and a response of up to 8 exceed .* 10"):
-        sampler.sample([[1], [1, 2, 3]], keys(2), Decoding(8, 1.0, 1.0))
+        sampler.sample(asked([1], [1, 2, 3]), keys(2), Decoding(8, 1.0, 1.0))
     assert policy.asked == []
+
+
+def test_a_prompt_without_token_ids_is_refused_by_name() -> None:
+    sampler = LocalSampler(Echo(), Words(), subject="s", batch=1)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="'q1' has no token ids"):
+        sampler.sample([*asked([1]), Prompt("q1", text="2?")], keys(2), Decoding(1, 1.0, 1.0))
 
 
 def test_the_version_names_the_software_without_its_build() -> None:
@@ -88,7 +99,8 @@ def test_a_real_policy_is_evaluated_and_resumed(tmp_path: Path) -> None:
         **sizes,
     )
     questions = load(settings).test
-    prompts = encode_questions(questions, encoder, settings, with_demonstrations=False).questions
+    encoded = encode_questions(questions, encoder, settings, with_demonstrations=False).questions
+    prompts = [Prompt(question.id, ids=question.prompt) for question in encoded]
     shape = Architecture(hidden_size=16, heads=2, key_value_heads=2, layers=1, intermediate_size=32)
     write_random_model(
         tmp_path / "model", shape, vocabulary=encoder.vocabulary_size, eos_id=1, pad_id=0, seed=0

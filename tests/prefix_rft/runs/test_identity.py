@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from prefix_rft.errors import DataError
 from prefix_rft.runs.identity import (
     base_identity,
+    benchmark_folder,
     chain,
     evaluation_digest,
     evaluation_folder,
@@ -28,7 +29,7 @@ from prefix_rft.settings import RunConfig, parse
 COUNTS: dict[tuple[str, str], str] = {
     ("backend", "base train"): "kind device dtype fast_path",
     ("backend", "-"): (
-        "micro_batch_tokens generation_batch logits_budget skip_zero_weight_rows keep_checkpoints"
+        "micro_batch_tokens generation_batch logits_budget skip_zero_weight_rows keep_checkpoints sample_rollouts"
     ),
     # A starting model of our own is made by the embedded trainer, also for verl. What verl's own settings change is
     # not known here, so all of them count.
@@ -39,6 +40,8 @@ COUNTS: dict[tuple[str, str], str] = {
     ),
     ("evaluation", "-"): "protocol splits",
     ("evaluation", "evaluation"): "samples temperature top_p seed pass_at questions",
+    ("evaluation.benchmarks", "-"): "names folder",
+    ("evaluation.benchmarks", "benchmarks"): "protocol allow_changed_data samples max_tokens problems engine",
     ("evaluation.validation", "train"): "samples temperature questions",
     ("launcher", "-"): "workers threads",
     ("optimisation.sft", "train"): (
@@ -54,7 +57,7 @@ COUNTS: dict[tuple[str, str], str] = {
     ("optimisation.rl", "-"): "checkpoint_every",
     ("", "-"): "scale store sweep",
     ("", "train"): "seed",
-    ("tracking", "-"): "wandb project entity tags",
+    ("tracking", "-"): "wandb project entity tags sample_rows",
     ("method[sft]", "train"): "name",
     ("method[rft]", "train"): "rollouts divide_by_std name",
     ("method[rft].clipping", "train"): "keep select",
@@ -92,7 +95,10 @@ COUNTS: dict[tuple[str, str], str] = {
     ),
     ("model[pretrained]", "train"): "kind path revision template",
     ("model[pretrained]", "-"): "source trust_remote_code",
-    ("data[chain].grading", "train evaluation"): "extract marker verifier timeout_seconds memory_mb",
+    (
+        "data[chain].grading",
+        "train evaluation",
+    ): "extract marker think verifier scientific timeout_seconds memory_mb",
     ("data[chain].grading", "-"): "workers",
     ("data[chain]", "base train"): (
         "max_prompt_tokens max_response_tokens kind modulus min_operations max_operations "
@@ -100,7 +106,10 @@ COUNTS: dict[tuple[str, str], str] = {
     ),
     ("data[chain]", "train"): "fraction demonstration_coverage subset_seed teacher slip_rate",
     ("data[chain]", "-"): "skip_bad_rows",
-    ("data[jsonl].grading", "train evaluation"): "extract marker verifier timeout_seconds memory_mb",
+    (
+        "data[jsonl].grading",
+        "train evaluation",
+    ): "extract marker think verifier scientific timeout_seconds memory_mb",
     ("data[jsonl].grading", "-"): "workers",
     ("data[jsonl]", "base train"): (
         "max_prompt_tokens max_response_tokens fraction demonstration_coverage subset_seed system_prompt "
@@ -109,7 +118,10 @@ COUNTS: dict[tuple[str, str], str] = {
     ),
     ("data[jsonl]", "-"): "skip_bad_rows",
     ("data[jsonl].columns", "base train"): "id question answer demonstration correctness",
-    ("data[parquet].grading", "train evaluation"): "extract marker verifier timeout_seconds memory_mb",
+    (
+        "data[parquet].grading",
+        "train evaluation",
+    ): "extract marker think verifier scientific timeout_seconds memory_mb",
     ("data[parquet].grading", "-"): "workers",
     ("data[parquet]", "base train"): (
         "max_prompt_tokens max_response_tokens fraction demonstration_coverage subset_seed system_prompt "
@@ -117,7 +129,10 @@ COUNTS: dict[tuple[str, str], str] = {
         "validation_path test_path ids"
     ),
     ("data[parquet]", "-"): "skip_bad_rows",
-    ("data[hub].grading", "train evaluation"): "extract marker verifier timeout_seconds memory_mb",
+    (
+        "data[hub].grading",
+        "train evaluation",
+    ): "extract marker think verifier scientific timeout_seconds memory_mb",
     ("data[hub].grading", "-"): "workers",
     ("data[hub]", "base train"): (
         "max_prompt_tokens max_response_tokens fraction demonstration_coverage subset_seed system_prompt "
@@ -243,9 +258,9 @@ def _changes(old: RunConfig, new: RunConfig) -> str:
         base = base_identity(old) != base_identity(new)
         train = train_identity(old).id != train_identity(new).id
         evaluation = evaluation_digest(old) != evaluation_digest(new)
-    names = [
-        name for name, changed in (("base", base), ("train", train), ("evaluation", evaluation)) if changed
-    ]
+        benchmarks = benchmark_folder(old) != benchmark_folder(new)
+    found = {"base": base, "train": train, "evaluation": evaluation, "benchmarks": benchmarks}
+    names = [name for name, changed in found.items() if changed]
     return " ".join(names) or "-"
 
 

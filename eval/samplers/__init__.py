@@ -1,0 +1,1 @@
+"""Who writes the samples of an evaluation: this process, vLLM, or a server."""
