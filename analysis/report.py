@@ -1,8 +1,9 @@
-"""The report folder: one Markdown page, its table in three formats, the data behind it, the figures."""
+"""The report folder: a Markdown page, an HTML page, tables in three formats, the data behind them, the figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,11 @@ import pandas as pd
 
 from analysis import render
 from analysis.cells import Cell
-from analysis.design import design_note
 from analysis.layout import Column, Entry, Row, Table
-from analysis.orderings import findings, findings_table, summary_text
-from analysis.over_bases import pooled_table
-from analysis.published_table import published_table
+from analysis.page.sheet import Commands, Embedded, Sheet
+from analysis.page.write import write_page
 from analysis.results import Results, load_results
-from analysis.tables import main_table
+from analysis.sections import Section, sections
 from prefix_rft.runs.atomic import write_text
 from prefix_rft.runs.store import Store
 
@@ -37,21 +36,30 @@ def write_report(
         store: where the runs are.
         folder: made where it is missing; files of an earlier report in it are replaced.
         selection: runs and their places in the table.
-        date: shown on the page.
-        title: heading of the page.
+        date: shown on the pages.
+        title: heading of the pages.
         split: which split's evaluations.
         protocol: protocol folder; None takes the one that all evaluated runs have in common.
 
     Returns:
-        Every file written, the page first.
+        Every file written, the Markdown page first, the HTML page last.
 
     Raises:
         ProtocolError: the runs were evaluated under different protocols.
         RunError: a run is damaged, or the disk refuses.
     """
-    return write_results(
-        load_results(store, selection, split=split, folder=protocol), folder, date=date, title=title
-    )
+    results = load_results(store, selection, split=split, folder=protocol)
+    written = write_results(results, folder, date=date, title=title)
+    return [*written.files, write_page(folder, [written.sheet], store, title=title, date=date)]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report folder, and what the HTML page shows of it."""
+
+    files: tuple[Path, ...]
+    """The Markdown page first."""
+    sheet: Sheet
 
 
 def write_results(
@@ -62,66 +70,65 @@ def write_results(
     title: str = "Results",
     reproduces: str = "",
     note: str = "",
-) -> list[Path]:
-    """As `write_report`, of results that are loaded already.
+    commands: Commands | None = None,
+) -> Written:
+    """As `write_report`, of results that are loaded already, and without the HTML page.
 
     Args:
-        results: what the page is about.
+        results: what the report is about.
         folder: made where it is missing; files of an earlier report in it are replaced.
-        date: shown on the page.
-        title: heading of the page.
+        date: shown on the pages.
+        title: heading of the Markdown page.
         reproduces: the table or figure, and of which paper.
         note: a paragraph of the caller's below the heading.
+        commands: how to run it again.
     """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    drawn, figures = _write_figures(results, folder / "figures")
-    table, pooled = main_table(results), pooled_table(results)
+    pictures, figures = _write_figures(results, folder / "figures")
+    parts = sections(results)
     head = [f"# {title}", f"{date}. {_counts(results)}", *_paragraphs(reproduces, note)]
     texts = {
-        "report.md": page(results, table, pooled, head=head, captions=drawn),
-        **_dressed("table", table),
-        **(_dressed("over_base_models", pooled) if pooled else {}),
+        "report.md": page(results, parts, head=head, pictures=pictures),
+        **{name: text for part in parts if part.has_files for name, text in _dressed(part).items()},
         "scores.csv": _csv(results.scores),
         "curves.csv": _csv(results.frames.curves),
     }
     for name, text in texts.items():
         write_text(folder / name, text, durable=False)
-    return [*(folder / name for name in texts), *figures]
+    sheet = Sheet(
+        name=results.sweep or "results",
+        title=title,
+        reproduces=reproduces,
+        note=note,
+        results=results,
+        sections=parts,
+        pictures=pictures,
+        commands=commands or Commands(),
+    )
+    return Written((*(folder / name for name in texts), *figures), sheet)
 
 
 def page(
-    results: Results,
-    table: Table,
-    pooled: Table | None = None,
-    *,
-    head: Sequence[str],
-    captions: Mapping[str, str] | None = None,
+    results: Results, parts: Sequence[Section], *, head: Sequence[str], pictures: Sequence[Embedded] = ()
 ) -> str:
     """The report as Markdown.
 
     Args:
         results: what it is about.
-        table: its main table.
-        pooled: its table over several base models.
+        parts: its tables.
         head: heading and first paragraphs.
-        captions: by name of the figures to link to, figures/<name>.png.
+        pictures: the figures to link to, figures/<name>.png.
     """
-    note, published = design_note(results), published_table(results)
-    parts = [
+    blocks = [
         *head,
-        "## Scores",
-        render.markdown(table),
-        *(["## Over the base models", render.markdown(pooled)] if pooled else []),
-        *([note] if note else []),
-        *_orderings(results),
-        *(["## Beside the published numbers", render.markdown(published)] if published else []),
-        *_figure_parts(captions or {}),
+        *(block for part in parts for block in _blocks(part)),
+        *_figure_parts(pictures),
         "## Runs",
         render.markdown(runs_table(results)),
         "## Provenance",
         provenance_text(results),
     ]
-    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+    return "\n\n".join(block.rstrip() for block in blocks) + "\n"
 
 
 def runs_table(results: Results) -> Table:
@@ -150,30 +157,37 @@ def provenance_text(results: Results) -> str:
     return f"Code: {listed}."
 
 
-def _dressed(name: str, table: Table) -> dict[str, str]:
+def _dressed(part: Section) -> dict[str, str]:
     return {
-        f"{name}.md": render.markdown(table),
-        f"{name}.csv": render.comma_separated(table),
-        f"{name}.tex": render.latex(table),
+        f"{part.key}.md": render.markdown(part.table),
+        f"{part.key}.csv": render.comma_separated(part.table),
+        f"{part.key}.tex": render.latex(part.table),
     }
 
 
-def _write_figures(results: Results, folder: Path) -> tuple[dict[str, str], list[Path]]:
-    """Captions by name, and the files; figures of an earlier report that are no longer drawn are removed.
+def _blocks(part: Section) -> list[str]:
+    texts = (f"## {part.title}", part.text, render.markdown(part.table), part.after)
+    return [text for text in texts if text]
+
+
+def _write_figures(results: Results, folder: Path) -> tuple[tuple[Embedded, ...], list[Path]]:
+    """The figures as a page embeds them, and their files; those of an earlier report that are no longer drawn go.
 
     matplotlib takes a second to load, which a page without figures does not need.
     """
-    captions, files = {}, []
+    shown: list[Embedded] = []
+    files: list[Path] = []
     if results.evaluations:
         from analysis.drawing import save
         from analysis.figures import pictures
+        from analysis.page.pictures import embedded
 
         for picture in pictures(results):
-            captions[picture.name] = picture.caption
             files += save(picture.figure, folder, picture.name)
+            shown.append(embedded(picture, folder / f"{picture.name}.png"))
     for stale in {*folder.glob("*.png"), *folder.glob("*.pdf")} - set(files):
         stale.unlink()
-    return captions, files
+    return tuple(shown), files
 
 
 def _paragraphs(reproduces: str, note: str) -> list[str]:
@@ -187,17 +201,8 @@ def _counts(results: Results) -> str:
     return f"{runs}, {questions} questions each." if done else f"{runs}."
 
 
-def _orderings(results: Results) -> list[str]:
-    found = findings(results)
-    if not found:
-        return []
-    metric = results.metrics[0]
-    table = render.markdown(findings_table(found, metric))
-    return ["## Which published orderings appear", summary_text(found, metric), table]
-
-
-def _figure_parts(captions: Mapping[str, str]) -> list[str]:
-    links = [f"![{name}](figures/{name}.png)\n\n{caption}" for name, caption in captions.items()]
+def _figure_parts(pictures: Sequence[Embedded]) -> list[str]:
+    links = [f"![{shown.name}](figures/{shown.name}.png)\n\n{shown.caption}" for shown in pictures]
     return ["## Figures", *links] if links else []
 
 

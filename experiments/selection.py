@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from analysis.cells import Cell
 from analysis.style import NAMES
@@ -34,6 +34,10 @@ class Selection:
     """One for every cell."""
     cells: tuple[Cell, ...]
     """One for every run of the table, base models first."""
+    given: tuple[str, ...] = ()
+    """What the command line adds to the sweep."""
+    lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By run id the overrides of a cell that makes the run: its own, or the first that needs it."""
 
     @property
     def store(self) -> Store:
@@ -74,7 +78,7 @@ def select(name: str, overrides: Sequence[str] = ()) -> Selection:
     configs = [config.model_copy(update={"sweep": name}) for config in composed]
     planned = plan(configs)
     cells = (*_bases(planned), *_trained(planned, expanded))
-    return Selection(name, expanded.sweep, tuple(configs), cells)
+    return Selection(name, expanded.sweep, tuple(configs), cells, tuple(overrides), _lines(planned, expanded))
 
 
 def label(compare: str, varied: Iterable[str], cell: Sequence[str], variant: str | None = None) -> str:
@@ -105,6 +109,20 @@ def _trained(planned: Plan, expanded: Grid) -> Iterator[Cell]:
     for run, cell in zip(planned.cells, expanded.cells, strict=True):
         name = label(expanded.sweep.compare, expanded.varied, cell.overrides, cell.variant)
         yield Cell(run.identity.id, run.config.method.name, run.config.seed, name)
+
+
+def _lines(planned: Plan, expanded: Grid) -> dict[str, tuple[str, ...]]:
+    parents = {task.id: task.run.parent_id for task in planned.tasks}
+    pairs = [
+        (run.identity.id, cell.overrides) for run, cell in zip(planned.cells, expanded.cells, strict=True)
+    ]
+    found = dict(reversed(pairs))
+    for run_id, overrides in pairs:
+        parent = parents[run_id]
+        while parent is not None:
+            found.setdefault(parent, overrides)
+            parent = parents[parent]
+    return found
 
 
 def _bases(planned: Plan) -> Iterator[Cell]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from prefix_rft.rollout import RolloutBatch
+from prefix_rft.rollout import RolloutBatch, TokenWeights
 
 
 @dataclass
@@ -34,6 +34,8 @@ class UpdateReport:
     explored_tokens: int = 0
     imitated_tokens: int = 0
     rows: int = 0
+    weights: TokenWeights | None = None
+    """Of all the step's tokens, for a look at single responses; not among the metrics."""
 
     def metrics(self) -> dict[str, float]:
         """Values under the names of metrics.jsonl."""

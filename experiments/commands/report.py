@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 
@@ -11,9 +13,15 @@ from analysis import render
 from analysis.design import design_note
 from analysis.orderings import findings, findings_table, summary_text
 from analysis.over_bases import pooled_table
+from analysis.page.sheet import Commands, Sheet
 from analysis.results import Results, load_results
 from analysis.tables import main_table
+from experiments.overrides import for_hydra
 from experiments.selection import Selection, select
+from prefix_rft.runs.store import Store
+
+if TYPE_CHECKING:
+    from analysis.report import Written
 
 
 def table(sweep: str, overrides: Sequence[str], console: Console) -> int:
@@ -51,19 +59,47 @@ def show(selection: Selection, results: Results, console: Console) -> None:
 
 
 def write(selection: Selection, results: Results, folder: Path, date: str, console: Console) -> None:
-    """Write a report folder and list its files."""
-    with console.status("writing the report and its figures"):
-        files = write_folder(selection, results, folder, date)
+    """Write a report folder with its HTML page, and list its files."""
+    with console.status("writing the report, its figures and its page"):
+        written = write_folder(selection, results, folder, date)
+        page = write_page(folder, [written.sheet], selection.store, title=selection.sweep.title, date=date)
+    files = [*written.files, page]
     listed = ", ".join(str(file.relative_to(folder)) for file in files)
     console.print(f"\n{len(files)} files in {folder}: {listed}")
 
 
-def write_folder(selection: Selection, results: Results, folder: Path, date: str) -> list[Path]:
-    """Write a report folder; every file of it, the page first."""
+def write_folder(selection: Selection, results: Results, folder: Path, date: str) -> Written:
+    """Write a report folder without its HTML page."""
     from analysis.report import write_results
 
     sweep = selection.sweep
-    return write_results(results, folder, date=date, title=sweep.title, reproduces=sweep.reproduces)
+    return write_results(
+        results,
+        folder,
+        date=date,
+        title=sweep.title,
+        reproduces=sweep.reproduces,
+        commands=commands(selection),
+    )
+
+
+def write_page(folder: Path, sheets: Sequence[Sheet], store: Store, *, title: str, date: str) -> Path:
+    """Write the HTML page of some sweeps."""
+    from analysis.page.write import write_page as write_html
+
+    return write_html(folder, sheets, store, title=title, date=date)
+
+
+def commands(selection: Selection) -> Commands:
+    """Command lines that repeat the sweep, and each of its runs."""
+    sweep = ["--multirun", f"+sweep={selection.name}", *for_hydra(selection.given)]
+    return Commands(_command(sweep), {run: _command(line) for run, line in selection.lines.items()})
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """As a user types it: no plus before a setting, and on this machine."""
+    plain = [argument.removeprefix("++") for argument in arguments if not argument.startswith("hydra")]
+    return shlex.join(["python", "-m", "experiments.run", *plain])
 
 
 def _findings(results: Results) -> list[RenderableType]:

@@ -15,8 +15,9 @@ from analysis import render
 from analysis.index import IndexEntry, write_index
 from analysis.layout import Column, Entry, Row, Table
 from analysis.outcome import outcome as outcome_of
+from analysis.page.sheet import Sheet
 from experiments.commands.bars import bars
-from experiments.commands.report import load, write_folder
+from experiments.commands.report import load, write_folder, write_page
 from experiments.execute import Report, execute
 from experiments.exits import CellsFailedError
 from experiments.pace import clock
@@ -40,11 +41,12 @@ def reproduce(
     if outcome.interrupted:
         outcome.raise_for_failures()
     trained = time.monotonic()
-    entries, failed = _write_all(selections, folder, date, console)
+    entries, sheets, failed = _write_all(selections, folder, date, console)
     index = write_index(folder, entries, date)
+    page = write_page(folder, sheets, selections[0].store, title="Results of all sweeps", date=date)
     console.print(render.rich_renderable(_table(entries)))
     seconds = f"runs {clock(trained - started)}, reports {clock(time.monotonic() - trained)}"
-    console.print(f"{summary(selections, outcome)}; {seconds}; all results: {index}")
+    console.print(f"{summary(selections, outcome)}; {seconds}; all results: {index}, {page}")
     outcome.raise_for_failures()
     if failed:
         raise CellsFailedError("\n".join([f"{len(failed)} of {len(selections)} reports failed:", *failed]))
@@ -64,23 +66,26 @@ def summary(selections: Sequence[Selection], outcome: Report) -> str:
 
 def _write_all(
     selections: Sequence[Selection], folder: Path, date: str, console: Console
-) -> tuple[list[IndexEntry], list[str]]:
+) -> tuple[list[IndexEntry], list[Sheet], list[str]]:
     """The reports that could be written, and why the others could not: one costs no other its report."""
     entries: list[IndexEntry] = []
+    sheets: list[Sheet] = []
     failed: list[str] = []
     with bars(console) as progress:
         for selection in progress.track(selections, description="tables and figures"):
             try:
-                entries.append(_write(selection, folder, date))
+                entry, sheet = _write(selection, folder, date)
+                entries.append(entry)
+                sheets.append(sheet)
             except PrefixRftError as error:
                 failed.append(f"  {selection.name}: {type(error).__name__}: {error}")
-    return entries, failed
+    return entries, sheets, failed
 
 
-def _write(selection: Selection, folder: Path, date: str) -> IndexEntry:
+def _write(selection: Selection, folder: Path, date: str) -> tuple[IndexEntry, Sheet]:
     results, sweep = load(selection), selection.sweep
-    write_folder(selection, results, folder / selection.name, date)
-    return IndexEntry(selection.name, sweep.title, sweep.reproduces, results)
+    written = write_folder(selection, results, folder / selection.name, date)
+    return IndexEntry(selection.name, sweep.title, sweep.reproduces, results), written.sheet
 
 
 def _table(entries: Sequence[IndexEntry]) -> Table:

@@ -39,6 +39,8 @@ class Responses:
     """Verdicts by status."""
     seconds: dict[str, float]
     """Wall-clock seconds of generating and of grading."""
+    graded_B: Tensor | None = None
+    """bool: whether a row was graded; None: all were."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def make_responses(
         decode_steps=decode_steps,
         statuses=statuses,
         seconds={"generate": generated - started, "grade": time.perf_counter() - generated},
+        graded_B=torch.tensor([row.request.graded for row in rows]),
     )
 
 
@@ -91,6 +94,7 @@ def demonstrations(
         decode_steps=0,
         statuses={},
         seconds={},
+        graded_B=torch.zeros(len(rows), dtype=torch.bool),
     )
 
 

@@ -18,6 +18,7 @@ from prefix_rft.local.interleaved import Interleaved
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Policy, load_policy
 from prefix_rft.local.rollouts import Responses, make_responses
+from prefix_rft.local.shown import shown_rollouts
 from prefix_rft.local.update import Batching, LossRule, update
 from prefix_rft.local.validation import validate
 from prefix_rft.methods import Method, make_method
@@ -25,9 +26,10 @@ from prefix_rft.models import check_ready
 from prefix_rft.order import QuestionOrder
 from prefix_rft.questions import load_model_encoder, load_questions
 from prefix_rft.reporting import rollout_metrics
-from prefix_rft.rollout import QuestionTokens, StepContext
+from prefix_rft.rollout import QuestionTokens, StepContext, TokenWeights
 from prefix_rft.runs.checkpoint import latest_checkpoint, save_checkpoint, verify
 from prefix_rft.runs.metrics import MetricsWriter
+from prefix_rft.runs.rollout_samples import append_samples, truncate_samples
 from prefix_rft.runs.store import RunDir
 from prefix_rft.settings import LocalBackend, PretrainedModel, RlPhase, RunConfig, SftPhase, embedded
 from prefix_rft.stop import InterruptedRunError, StopFlag
@@ -130,7 +132,8 @@ class Trainer:
         except TrainingError as error:
             raise TrainingError(f"rollout step {self.step + 1}: {error}") from error
         updating = time.perf_counter()
-        values = {**self._describe(responses), **self._update(responses, at)}
+        updated, weights = self._update(responses, at)
+        values = {**self._describe(responses), **updated}
         self.step += 1
         seconds = {"time/step": time.perf_counter() - started, "time/update": time.perf_counter() - updating}
         seconds |= {f"time/{name}": value for name, value in responses.seconds.items()}
@@ -140,6 +143,7 @@ class Trainer:
             {**values, "learning_rate": rate, **seconds},
         )
         if self._is_due(self.phase.validate_every):
+            self._show(responses, weights, at)
             self._validate()
 
     def _responses(self, at: StepContext) -> Responses:
@@ -162,12 +166,12 @@ class Trainer:
     def _questions(self, at: StepContext) -> list[QuestionTokens]:
         return [self.data.train[i] for i in self.order.at(at.step)]
 
-    def _update(self, responses: Responses, at: StepContext) -> dict[str, float]:
+    def _update(self, responses: Responses, at: StepContext) -> tuple[dict[str, float], TokenWeights | None]:
         report = update(self.policy, self.optimizer, self.method, responses, self.rule, self._batching(), at)
         if self.interleaved is None:
-            return report.metrics()
+            return report.metrics(), report.weights
         taken = self.method.take_interleaved(self._questions(at), responses.batch)
-        return {**report.metrics(), **self.interleaved.step(taken, at)}
+        return {**report.metrics(), **self.interleaved.step(taken, at)}, report.weights
 
     def _batching(self) -> Batching:
         return Batching(self.backend.micro_batch_tokens, self.backend.skip_zero_weight_rows)
@@ -184,6 +188,20 @@ class Trainer:
             max_response_tokens=self.config.data.max_response_tokens,
             pad_id=self.encoder.pad_id,
         )
+
+    def _show(self, responses: Responses, weights: TokenWeights | None, at: StepContext) -> None:
+        """Write a few of the step's rollouts down; before its checkpoint, so that a resumed run has them once."""
+        if weights is None or not self.backend.sample_rollouts:
+            return
+        shown = shown_rollouts(
+            responses,
+            weights,
+            self._questions(at),
+            self.encoder,
+            step=self.step,
+            count=self.backend.sample_rollouts,
+        )
+        append_samples(self.run.path, shown)
 
     def _validate(self) -> None:
         if not self.data.validation:
@@ -226,6 +244,7 @@ class Trainer:
         newest = latest_checkpoint(self.run.path)
         step = newest.step if newest else 0
         self.metrics.truncate_after(step)
+        truncate_samples(self.run.path, step)
         if newest is not None:
             file = newest.path / OPTIMIZER_FILE
             if not file.exists():

@@ -129,6 +129,7 @@ class _Update:
             self._optimizer_step(part, rows)
         self.report.loss /= len(parts)
         self.report.grad_norm /= len(parts)
+        self.report.weights = TokenWeights(self.alpha_BT, self.beta_BT)
         return self.report
 
     def _entropies(self, rows: Tensor) -> Tensor | None:

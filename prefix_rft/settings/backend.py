@@ -32,6 +32,8 @@ class LocalBackend(Settings):
     """Leave out rows whose tokens all weigh zero; exact only without an entropy bonus."""
     keep_checkpoints: int = Field(2, ge=1)
     """Checkpoints kept, the newest ones; the last of a finished run always stays."""
+    sample_rollouts: int = Field(4, ge=0)
+    """Rollouts written to samples.jsonl at every validation, for reading: up to 512 tokens each; 0 writes none."""
 
 
 class VerlBackend(Settings):

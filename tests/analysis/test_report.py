@@ -35,7 +35,8 @@ def test_the_folder_holds_everything_and_the_page_links_to_it(build, cells, tmp_
     names = {str(path.relative_to(tmp_path / "report")) for path in written}
     drawn = ("learning_curves", "scores")
     figures = {f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf")}
-    assert names == figures | {"report.md", "table.md", "table.csv", "table.tex", "scores.csv", "curves.csv"}
+    texts = {"report.md", "index.html", "table.md", "table.csv", "table.tex", "scores.csv", "curves.csv"}
+    assert names == figures | texts
     assert all(path.stat().st_size > 0 for path in written)
     page = written[0].read_text()
     linked = set(re.findall(r"\]\((figures/[^)]+)\)", page))
@@ -141,7 +142,7 @@ def test_what_is_reproduced_and_a_note_stand_below_the_heading(build, cells, tmp
     results = load_results(build.store, cells)
     (page, *_) = write_results(
         results, tmp_path, date="2026-11-21", title="T", reproduces="Table 1", note="Half the seeds."
-    )
+    ).files
     assert page.read_text().startswith("# T\n\n2026-11-21. 7 of 8 runs evaluated on the test split")
     assert "\n\nReproduces: Table 1.\n\nHalf the seeds.\n\n## Scores" in page.read_text()
 

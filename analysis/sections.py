@@ -1,0 +1,50 @@
+"""What a report says of a sweep, part by part; the Markdown page and the HTML page both say all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from analysis.design import design_note
+from analysis.layout import Table
+from analysis.orderings import findings, findings_table, summary_text
+from analysis.over_bases import pooled_table
+from analysis.published_table import published_table
+from analysis.results import Results
+from analysis.tables import main_table
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report: a heading, text, a table."""
+
+    key: str
+    """Names its place on the page, and its files where it has some."""
+    title: str
+    table: Table
+    text: str = ""
+    """Before the table."""
+    after: str = ""
+    """After the table's notes."""
+    has_files: bool = False
+    """Whether the table is written in every format, as <key>.md, .csv and .tex."""
+
+
+def sections(results: Results) -> tuple[Section, ...]:
+    """Every part that these results give, in the order of the page."""
+    return tuple(_sections(results))
+
+
+def _sections(results: Results) -> Iterator[Section]:
+    pooled, note = pooled_table(results), design_note(results) or ""
+    yield Section("table", "Scores", main_table(results), after="" if pooled else note, has_files=True)
+    if pooled is not None:
+        yield Section("over_base_models", "Over the base models", pooled, after=note, has_files=True)
+    found = findings(results)
+    if found:
+        metric = results.metrics[0]
+        table, text = findings_table(found, metric), summary_text(found, metric)
+        yield Section("orderings", "Which published orderings appear", table, text)
+    published = published_table(results)
+    if published is not None:
+        yield Section("published", "Beside the published numbers", published)
