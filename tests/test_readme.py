@@ -83,7 +83,7 @@ def test_commands_of_the_readme_run(command: str, folder: Path) -> None:
     words = shlex.split(command)
     if words[:3] == ["python", "-m", "experiments.run"]:
         words += ["optimisation.rl.steps=1"] if "scale=trial" in words else SMALL
-    if words[0] == "prefix-rft" and words[1] in ("table", "report", "reproduce"):
+    if words[0] == "prefix-rft" and words[1] in ("table", "report", "reproduce", "dashboards"):
         words += SMALL
     if words[:2] == ["prefix-rft", "eval"]:
         words += ["samples=1", "max_tokens=4", "allow_changed_data=true"]

@@ -11,8 +11,10 @@ import json
 import os
 import select
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +22,21 @@ from prefix_rft.errors import PrefixRftError, RunLockedError
 from prefix_rft.runs.atomic import read_json, write_json
 from prefix_rft.runs.jsonl import Record
 from prefix_rft.runs.lock import is_locked
+from prefix_rft.runs.markers import TRAIN
 from prefix_rft.runs.metrics import METRICS_FILE
+from prefix_rft.runs.rollout_samples import ROLLOUT_SAMPLES_FILE
 from prefix_rft.runs.state import append_event, recorded_state
 from prefix_rft.runs.store import RunDir
+from prefix_rft.runs.tracking_labels import FOLDER, LABELS_FILE
+from prefix_rft.runs.tracking_position import POSITION_FILE, Position
+from prefix_rft.runs.tracking_row import curve_summary, curve_values, open_row, step_name
+from prefix_rft.runs.tracking_show import show_evaluations, show_samples
+from prefix_rft.runs.tracking_tables import SAMPLES, SCORES, evaluations_digest, files_digest
 from prefix_rft.settings.base import parse
-from prefix_rft.settings.run import RunConfig
 from prefix_rft.settings.tracking import TrackingSettings
 
-FOLDER = "wandb"
-"""Below the run directory: what W&B writes offline, and how far the mirror has come."""
-POSITION_FILE = "position.json"
 _NICENESS = 10
 _POLL_SECONDS = 2.0
-_LONGEST_TAG = 64
-
-
-@dataclass
-class Position:
-    """The last step that was mirrored, and which of its rows."""
-
-    step: int = 0
-    kinds: list[str] = field(default_factory=list)
-
-    def is_new(self, row: Record) -> bool:
-        """Whether the row has not been mirrored yet."""
-        return row["step"] > self.step or (row["step"] == self.step and row["kind"] not in self.kinds)
-
-    def move_to(self, row: Record) -> None:
-        """The row has been mirrored."""
-        kinds = self.kinds if row["step"] == self.step else []
-        self.step, self.kinds = row["step"], [*kinds, row["kind"]]
 
 
 class Tail:
@@ -74,7 +61,7 @@ class Tail:
 
 
 class Mirror:
-    """One run's row of W&B, opened when there is something to say."""
+    """One run's rows of W&B, opened when there is something to say."""
 
     def __init__(self, run: RunDir, tracking: TrackingSettings, *, whole: bool = False) -> None:
         self.run = run
@@ -83,80 +70,102 @@ class Mirror:
         self._tracking = tracking
         path = self.folder / POSITION_FILE
         self._position = Position(**read_json(path)) if path.exists() and not whole else Position()
-        self._wandb_run: Any = None
+        self._step = step_name(run)
+        self._row: Any = None
+        self._logged = False
 
-    def log(self, rows: Iterable[Record]) -> int:
+    def log(self, rows: Sequence[Record]) -> int:
         """Mirror the rows that are new; returns how many were."""
+        if rows and not self._position.sent and self._row is None:
+            self._ask(rows)
         new = [row for row in rows if self._position.is_new(row)]
         for row in new:
-            self._open().log(_values(row), step=row["step"])
+            self._open().log({self._step: row["step"], **curve_values(row)}, step=row["step"])
             self._position.move_to(row)
         if new:
-            write_json(self.folder / POSITION_FILE, asdict(self._position), durable=False)
+            self._logged = True
+            self._position.sent = self._tracking.wandb == "offline"
+            self._remember()
         return len(new)
 
-    def close(self) -> None:
-        """Flush everything; the exit code tells W&B whether the run failed."""
-        if self._wandb_run is not None:
-            self._wandb_run.finish(exit_code=int(recorded_state(self.run.path).status == "failed"))
+    def _ask(self, rows: Sequence[Record]) -> None:
+        """Take W&B's word for the last step that it has: what a session that was cut off had sent it alone knows."""
+        self._position.step = self._open().starting_step - 1
+        self._position.kinds = sorted({row["kind"] for row in rows})
+
+    def close(self) -> int:
+        """Flush the curves, and show labels, samples and scores where they are new; returns how many evaluations.
+
+        The exit code tells W&B whether the run failed.
+        """
+        try:
+            self._close_training()
+        finally:  # a server that refuses a table of samples has the scores all the same
+            count = self._show_evaluations()
+        self._remember()
+        return count
+
+    def _close_training(self) -> None:
+        try:
+            self._show_the_rest_of_training()
+        finally:
+            if self._row is not None:
+                self._row.finish(exit_code=int(recorded_state(self.run.path).status == "failed"))
+                self._position.sent = True
+
+    def _show_evaluations(self) -> int:
+        scores = evaluations_digest(self.run.path)
+        shown = scores and f"{scores} {self._labels}".strip()
+        return show_evaluations(self.run, self._tracking) if self._position.is_news(SCORES, shown) else 0
 
     def _open(self) -> Any:
-        if self._wandb_run is None:
-            import wandb
+        if self._row is None:
+            self._row = open_row(self.run, self._tracking, "train")
+        return self._row
 
-            settings = wandb.Settings(**_QUIET)
-            self._wandb_run = wandb.init(
-                dir=self.run.path, settings=settings, **describe(self.run, self._tracking)
-            )
-        return self._wandb_run
+    def _show_the_rest_of_training(self) -> None:
+        """Labels are shown by opening the row; a run without a curve has none.
 
+        An opened row gets its whole summary: W&B's own knows nothing of what was mirrored before it was opened, and
+        `wandb sync` puts it in the place of the one that is there.
+        """
+        if not self._position.step:
+            return
+        most = self._tracking.sample_rows
+        samples = files_digest([self.run.path / ROLLOUT_SAMPLES_FILE]) if most else ""
+        if self._position.is_news("labels", self._labels) | self._position.is_news(SAMPLES, samples):
+            self._open()
+        if self._row is None:
+            return
+        if self._logged:
+            # W&B takes a line into its summary when it is complete: before this one, not after it.
+            self._row.log({}, step=self._position.step, commit=True)
+        self._row.summary.update(curve_summary(self.run.metrics(), self._step))
+        if samples:
+            show_samples(self._row, self.run.path, most)
 
-_QUIET: Mapping[str, Any] = {
-    "console": "off",
-    "silent": True,
-    "disable_code": True,
-    "disable_git": True,
-    "disable_job_creation": True,
-    "symlink": False,
-    "x_disable_machine_info": True,
-    "x_disable_meta": True,
-    "x_disable_stats": True,
-}
+    @cached_property
+    def _labels(self) -> str:
+        return files_digest([self.folder / LABELS_FILE])
 
-
-def describe(run: RunDir, tracking: TrackingSettings) -> dict[str, Any]:
-    """How the run presents itself to `wandb.init`."""
-    config = run.config()
-    what = config.method.name if run.kind == "train" else "base"
-    tags = dict.fromkeys(tag[:_LONGEST_TAG] for tag in (config.sweep, what, *tracking.tags) if tag)
-    return {
-        "mode": tracking.wandb,
-        "project": tracking.project,
-        "entity": tracking.entity,
-        "id": run.id,
-        "name": _title(config, what),
-        "group": config.sweep or what,
-        "job_type": run.kind,
-        "tags": list(tags),
-        "config": config.model_dump(mode="json"),
-        "resume": "allow",
-    }
+    def _remember(self) -> None:
+        write_json(self.folder / POSITION_FILE, asdict(self._position), durable=False)
 
 
-def _title(config: RunConfig, what: str) -> str:
-    return what if what == "base" else f"{what} seed {config.seed}"
+@dataclass(frozen=True)
+class Mirrored:
+    """What was mirrored of a run."""
+
+    rows: int = 0
+    evaluations: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.rows} rows mirrored" + (
+            f", {self.evaluations} evaluations" if self.evaluations else ""
+        )
 
 
-def _values(row: Record) -> dict[str, Any]:
-    """The row as W&B shows it: one panel group a kind, and one for times."""
-    kind = row["kind"]
-    numbers = {key: value for key, value in row.items() if key not in ("step", "kind") and value is not None}
-    return {
-        key if key.startswith((f"{kind}/", "time/")) else f"{kind}/{key}": numbers[key] for key in numbers
-    }
-
-
-def sync(run_path: Path, *, whole: bool = False) -> int:
+def sync(run_path: Path, *, whole: bool = False) -> Mirrored:
     """Mirror what is missing of a run that nobody is working on.
 
     Args:
@@ -164,7 +173,7 @@ def sync(run_path: Path, *, whole: bool = False) -> int:
         whole: mirror every row again, from the first.
 
     Returns:
-        How many rows were mirrored; none where the run's tracking is disabled.
+        How much was mirrored; nothing where the run's tracking is disabled.
 
     Raises:
         RunLockedError: a live process works on the run; its own mirror follows it.
@@ -176,22 +185,33 @@ def sync(run_path: Path, *, whole: bool = False) -> int:
     run = RunDir(run_path)
     tracking = run.config().tracking
     if tracking.wandb == "disabled":
-        return 0
+        return Mirrored()
     mirror = Mirror(run, tracking, whole=whole)
     count = mirror.log(Tail(run_path / METRICS_FILE).read())
-    mirror.close()
-    return count
+    return Mirrored(count, mirror.close())
 
 
 def follow(run_path: Path, parent: int, tracking: TrackingSettings) -> int:
     """Mirror rows as they come, until the run is over, its process is gone, or standard input is closed."""
-    mirror, tail = Mirror(RunDir(run_path), tracking), Tail(run_path / METRICS_FILE)
+    run, tail = RunDir(run_path), Tail(run_path / METRICS_FILE)
+    mirror, held = Mirror(run, tracking), list[Record]()
     count, over = 0, False
     while not over:
         over = _input_closed(_POLL_SECONDS) or _is_over(run_path, parent)
-        count += mirror.log(tail.read())
+        # Sorted: what a resumed run writes again may follow a later step that is held.
+        rows = sorted((*held, *tail.read()), key=lambda row: int(row["step"]))
+        held = [] if over and run.stages.is_done(TRAIN) else _of_the_last_step(rows, tracking)
+        count += mirror.log(rows[: len(rows) - len(held)])
     mirror.close()
     return count
+
+
+def _of_the_last_step(rows: list[Record], tracking: TrackingSettings) -> list[Record]:
+    """Rows that wait for others of their step, since W&B takes no row of a step that it has.
+
+    Where the run stops there they come with its next attempt.
+    """
+    return [row for row in rows if row["step"] == rows[-1]["step"]] if tracking.wandb == "online" else []
 
 
 def _is_over(run_path: Path, parent: int) -> bool:
@@ -223,11 +243,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sync_and_tell(run_path: Path, whole: bool) -> bool:
     """Mirror one run; a run that cannot be mirrored stops no other."""
     try:
-        print(f"{run_path.name}: {sync(run_path, whole=whole)} rows mirrored", flush=True)
-    except PrefixRftError as error:
+        print(f"{run_path.name}: {sync(run_path, whole=whole)}", flush=True)
+    except Exception as error:
+        # Whatever W&B or a file of the run has, the other runs are mirrored all the same.
+        if not isinstance(error, PrefixRftError):
+            traceback.print_exc()
         print(f"{run_path.name}: {error}", file=sys.stderr, flush=True)
         if run_path.is_dir():
-            append_event(run_path, "mirror incomplete", reason=str(error))
+            append_event(run_path, "mirror incomplete", reason=f"{type(error).__name__}: {error}")
         return False
     return True
 

@@ -19,7 +19,9 @@ class TrackingSettings(Settings):
     entity: str | None = None
     """W&B team or user; null is the account's default."""
     tags: tuple[str, ...] = ()
-    """Extra tags; the sweep's name is always one."""
+    """Extra tags; the sweep, the method, the scale and what the sweep varies always are tags."""
+    sample_rows: int = Field(64, ge=0)
+    """Rows of the tables of text: the newest rollouts of training, responses of each evaluation; 0 shows no text."""
 
 
 class LauncherSettings(Settings):

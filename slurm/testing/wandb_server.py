@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 HISTORY = "wandb-history.jsonl"
 
@@ -118,10 +118,13 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+Served = TypeVar("Served", bound=WandbServer)
+
+
 @contextmanager
-def serving() -> Iterator[WandbServer]:
-    """A server on a free port of this machine, while it lasts."""
-    known, lock = WandbServer(), threading.Lock()
+def serving(known: Served) -> Iterator[Served]:
+    """This server on a free port of this machine, while it lasts."""
+    lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         """Passes every request on, one at a time."""

@@ -7,6 +7,7 @@ import pytest
 from experiments.commands.doctor import _wandb
 from experiments.compose import compose
 from slurm.testing.wandb_server import serving
+from slurm.testing.wandb_views import FullServer
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_a_server_that_is_not_there(asked):
 
 
 def test_a_key_is_looked_for_and_not_shown(asked, monkeypatch, tmp_path):
-    with serving() as server:
+    with serving(FullServer()) as server:
         assert asked(server.url)[0] is False
         assert "there is no key: export WANDB_API_KEY" in asked(server.url)[1]
         (tmp_path / "netrc").write_text("machine 127.0.0.1\n  login user\n  password hidden\n")

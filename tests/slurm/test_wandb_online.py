@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from slurm.testing.wandb_server import serving
+from slurm.testing.wandb_views import FullServer
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -15,7 +16,7 @@ STEPS = 200
 
 @pytest.fixture(scope="module")
 def server():
-    with serving() as found:
+    with serving(FullServer()) as found:
         yield found
 
 
@@ -55,6 +56,10 @@ def test_every_attempt_continues_one_run(run, door, server):
     assert row.resumed == [False] + [True] * (len(row.opened) - 1)
     assert {(start["name"], start["project"]) for start in row.opened} == {(run.id, "prefix-rft")}
     assert {name.partition("-")[0] for name in server.runs} <= {other.id for other in door.store.runs()}
+
+
+def test_nothing_was_left_out(run):
+    assert "mirror incomplete" not in {event["event"] for event in run.events()}
 
 
 def test_the_key_reaches_the_server_and_lies_nowhere(run, door, server):

@@ -14,7 +14,7 @@ from prefix_rft.runs.identity import train_identity
 from prefix_rft.runs.metrics import MetricsWriter
 from prefix_rft.runs.state import StateWriter
 from prefix_rft.runs.tracking_labels import read_labels
-from slurm.testing import wandb_server
+from slurm.testing.wandb_server import serving
 from slurm.testing.wandb_views import FullServer
 
 ASKED = ("main_results", "seed=0", "method=sft,prefix_rft")
@@ -22,8 +22,7 @@ ASKED = ("main_results", "seed=0", "method=sft,prefix_rft")
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(wandb_server, "WandbServer", FullServer)
-    with wandb_server.serving() as found:
+    with serving(FullServer()) as found:
         monkeypatch.setenv("WANDB_BASE_URL", found.url)
         monkeypatch.setenv("WANDB_API_KEY", "c" * 40)
         yield found

@@ -20,10 +20,11 @@ from prefix_rft.runs import tracking
 from prefix_rft.runs.identity import train_identity
 from prefix_rft.runs.lock import RunLock
 from prefix_rft.runs.metrics import MetricsWriter
-from prefix_rft.runs.mirror import Position, Tail, sync
+from prefix_rft.runs.mirror import Tail, sync
 from prefix_rft.runs.state import StateWriter, append_event
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.runs.tracking import mirror_runs, start_mirror
+from prefix_rft.runs.tracking_position import Position
 from prefix_rft.settings import RunConfig
 from prefix_rft.settings.tracking import TrackingSettings
 
@@ -92,13 +93,14 @@ def test_every_row_and_the_configuration_reach_the_mirror(tracked: RunDir) -> No
     shown = descriptions[-1]
     assert (shown.run_id, shown.project, shown.run_group) == (tracked.id, "trial", "main")
     assert (shown.job_type, shown.display_name) == ("train", "prefix_rft seed 3")
-    assert sorted(shown.tags) == ["main", "mine", "prefix_rft"]
+    assert sorted(shown.tags) == ["main", "mine", "prefix_rft", "toy"]
     config = {item.key: json.loads(item.value_json) for item in shown.config.update}
     assert config["optimisation"] == tracked.config().optimisation.model_dump(mode="json")
     assert [row["_step"] for row in history] == list(range(1, 21))
     assert [row["train/reward"] for row in history] == [step / 7 for step in range(1, 21)]
     assert history[-1]["validation/accuracy"] == 0.25
     assert history[0]["time/step"] == 0.5
+    assert history[7]["rollout_step"] == 8
     assert "train/loss" not in history[0]
     assert [event["event"] for event in tracked.events()] == ["created", "attempt", "done"]
 
