@@ -317,9 +317,11 @@ def _staged(name: str, path: Path) -> str:
     content = "".join(json.dumps(row) + "\n" for row in _rows(path))
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     folder = home / f"{PREFIX}_benchmarks" / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        (folder / "test.jsonl").write_text(content, encoding="utf-8")
+    if not (folder / "test.jsonl").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = folder / f".{os.getpid()}"
+        whole.write_text(content, encoding="utf-8")
+        whole.replace(folder / "test.jsonl")
     return str(folder)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from prefix_rft.errors import DataError, RunError
+from prefix_rft.errors import DataError, RunError, SettingsError
 from prefix_rft.runs.checkpoint import latest_checkpoint, verify
 from prefix_rft.runs.content import folder_digest
 from prefix_rft.runs.markers import TRAIN
@@ -34,8 +34,13 @@ class Model:
     trust_remote_code: bool = False
 
 
-def served_model(asked: str) -> Model:
-    """A model of which nothing is here but the name that a server knows it by."""
+def served_model(asked: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Model:
+    """A model of which nothing is here but the name that a server knows it by.
+
+    Raises:
+        SettingsError: a revision, or trust in the model's code, which are the server's to choose.
+    """
+    _must_not_say("served", asked, revision, trust_remote_code)
     return Model(asked.replace("/", "--"), asked, f"served model {asked}")
 
 
@@ -52,20 +57,28 @@ def find_model(
 
     Raises:
         DataError: there is no such folder.
+        SettingsError: a revision of what is not on the hub, or trust in the code of a run, whose settings say it.
         RunError: no run, or several, have that id; or the run is not trained.
         CheckpointError: the run's checkpoint is damaged.
     """
-    if asked.startswith(RUN_PREFIX):
+    if asked.startswith(RUN_PREFIX) or (_RUN_ID.fullmatch(asked) and not Path(asked).is_dir()):
+        _must_not_say("a run", asked, revision, trust_remote_code)
         return _of_run(Store(store).find(asked.removeprefix(RUN_PREFIX)))
     if Path(asked).is_dir():
+        _must_not_say("a folder", asked, revision)
         return _of_folder(Path(asked), trust_remote_code)
-    if _RUN_ID.fullmatch(asked):
-        return _of_run(Store(store).find(asked))
     commit = folder_digest(asked).removeprefix("hub:")
     at = f" at {revision}" if revision else ""
     return Model(
         commit.replace("/", "--"), asked, f"hub model {commit}{at}", "tokenizer", revision, trust_remote_code
     )
+
+
+def _must_not_say(kind: str, asked: str, revision: str | None, trust_remote_code: bool = False) -> None:
+    """Refuse settings that would be ignored."""
+    given = [f"revision={revision}"] * (revision is not None) + ["trust_remote_code=true"] * trust_remote_code
+    if given:
+        raise SettingsError(f"model={asked} is {kind}, for which {given[0]} says nothing; leave it out")
 
 
 def _of_folder(folder: Path, trust_remote_code: bool) -> Model:

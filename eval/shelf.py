@@ -41,7 +41,7 @@ class Shelf(Generic[Row]):
 
     def parts(self) -> list[Path]:
         """Files of rows that wait for the others, oldest first."""
-        return sorted(self.parts_folder.glob("part-*.parquet"))
+        return sorted(self.parts_folder.glob("part-*.parquet"), key=_number)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Put rows on the disk as one part.
@@ -51,7 +51,7 @@ class Shelf(Generic[Row]):
         """
         self.parts_folder.mkdir(parents=True, exist_ok=True)
         parts = self.parts()
-        number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
+        number = _number(parts[-1]) + 1 if parts else 0
         write_rows(self.parts_folder / f"part-{number:05d}.parquet", self.kind, rows)
 
     def pairs(self, expected: Iterable[Pair]) -> set[Pair]:
@@ -131,3 +131,8 @@ class Shelf(Generic[Row]):
         """Remove everything."""
         self.path.unlink(missing_ok=True)
         self.clear_parts()
+
+
+def _number(part: Path) -> int:
+    """Its place among the parts; names beyond the hundred thousandth no longer sort as texts."""
+    return int(part.stem.removeprefix("part-"))

@@ -5,6 +5,7 @@ Axes: S samples a problem.
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from eval.protocol import ProtocolRecord, describe
 from eval.protocols.rendering import prompt, question
 from eval.protocols.schema import EvaluationProtocol
 from eval.results import Claim, Scores, claim
-from eval.samples import samples_path
+from eval.samples import VERDICTS, samples_path
+from eval.scores import powers_of_two
+from eval.shelf import Shelf
 from prefix_rft import grading
 from prefix_rft.runs.atomic import write_bytes
 from prefix_rft.settings.evaluation import EvaluationSettings
@@ -49,7 +52,7 @@ class Asked:
     seed: int
     """Of the samples."""
     family: str | None = None
-    """The model's family, for the record."""
+    """The model's family, for the record where the protocol asks it in a way of its own."""
 
     @property
     def questions(self) -> list[Question]:
@@ -75,7 +78,9 @@ class Asked:
         """Who makes a prompt of the messages: the protocol, for a family of models; or the server, unseen."""
         if sampler.name.endswith(" chat"):
             return "the server's own"
-        return f"{self.protocol.rendering}, {self.family or 'any family'}"
+        # A protocol that asks all families alike compares models of all of them.
+        own = self.family if self.family in self.protocol.families else "any family"
+        return f"{self.protocol.rendering}, {own}"
 
     def record(self, rules: GradingSettings, sampler: Sampler, name: str) -> ProtocolRecord:
         """What the scores will carry."""
@@ -149,22 +154,26 @@ def measure(
 
 def place(asked: Asked, sampler: Sampler, root: Path) -> Path:
     """<root>/<benchmark>/<protocol>-<digest>: whatever changes the measurement changes the folder."""
-    protocol = asked.protocol
-    record = asked.record(protocol.grading, sampler, protocol.name)
-    return root / asked.loaded.benchmark.name / f"{protocol.name}-{record.digest}"
+    return folder_of(asked.record(asked.protocol.grading, sampler, asked.protocol.name), root)
 
 
-def powers_of_two(samples: int) -> tuple[int, ...]:
-    """The k of pass@k: 1, 2, 4, ... up to the number of samples."""
-    return tuple(1 << power for power in range(samples.bit_length()))
+def folder_of(record: ProtocolRecord, root: Path) -> Path:
+    """Where a measurement on a benchmark is kept."""
+    return root / record.split / f"{record.name}-{record.digest}"
 
 
 def _same_samples(folder: Path, beside: Path) -> None:
-    """The samples once more in another folder, without a second copy on the disk where it knows links."""
-    there = samples_path(beside)
+    """The samples once more in another folder, without a second copy on the disk where it knows links.
+
+    Samples that were made again, which servers without seeds make differently, replace those there with their verdicts.
+    """
+    own, there = samples_path(folder), samples_path(beside)
     if there.exists():
-        return
+        if filecmp.cmp(own, there, shallow=False):
+            return
+        there.unlink()
+        Shelf(beside, VERDICTS).discard()
     try:
-        os.link(samples_path(folder), there)
+        os.link(own, there)
     except OSError:
-        write_bytes(there, samples_path(folder).read_bytes())
+        write_bytes(there, own.read_bytes())

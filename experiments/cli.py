@@ -451,6 +451,24 @@ def evaluate(
         raise typer.Exit(measure(settings or [], _console()))
 
 
+@app.command("compare")
+def compare_models(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SETTING",
+            help="first=<folder of evaluations> second=<another> benchmarks=paper metric=avg out=found.parquet; "
+            "docs/evaluation.md lists them.",
+        ),
+    ] = None,
+) -> None:
+    """Compare two evaluated models problem by problem: paired intervals, sign tests, Holm's correction."""
+    with exits():
+        from experiments.commands.compare import compare
+
+        raise typer.Exit(compare(settings or [], _console()))
+
+
 @app.command("leaderboard")
 def compare_with_published(
     words: Annotated[

@@ -8,6 +8,8 @@ from pathlib import Path
 from eval.asking import ask, encoder_for, protocol_for
 from eval.benchmarks.registry import BENCHMARKS
 from eval.evaluate import evaluate as run_evaluation
+from eval.lighteval import general
+from eval.lighteval.environment import find as find_environment
 from eval.models import Model
 from eval.prompts import Prompt
 from eval.protocol import ProtocolRecord, describe
@@ -133,8 +135,11 @@ class _Benchmarks:
             encoder = encoder_for(protocol, model)
             self._loaded = model, encoder, build(_sampling(self._config), model, encoder)
         _, encoder, sampler = self._loaded
-        workers = self._config.data.grading.workers
-        measure(asked, sampler, encoder, folder, workers=workers, progress=teller)
+        if asked.loaded.benchmark.group == "general":
+            general.measure(asked, sampler, encoder, folder, find_environment(), progress=teller)
+        else:
+            workers = self._config.data.grading.workers
+            measure(asked, sampler, encoder, folder, workers=workers, progress=teller)
         return {"samples": asked.samples, "questions": len(asked.loaded.problems)}
 
     def _model(self) -> Model:

@@ -84,9 +84,11 @@ def test_commands_of_the_readme_run(command: str, folder: Path) -> None:
     if words[:3] == ["python", "-m", "experiments.run"]:
         words += ["optimisation.rl.steps=1"] if "scale=trial" in words else SMALL
     if words[0] == "prefix-rft" and words[1] in ("table", "report", "reproduce", "dashboards"):
-        words += SMALL
+        words += [word for word in SMALL if words[1] != "dashboards" or word != "tracking=disabled"]
     if words[:2] == ["prefix-rft", "eval"]:
         words += ["samples=1", "max_tokens=4", "allow_changed_data=true"]
+    if words[:2] == ["prefix-rft", "contamination"]:
+        words += ["data.validation_questions=4", "data.test_questions=4", "--allow-changed"]
     done = subprocess.run(
         [*_program(words[0]), *words[1:]],
         cwd=folder,

@@ -19,7 +19,8 @@ from eval.frames import Evaluated
 from eval.lighteval.environment import Environment
 from eval.lighteval.export import CHOICES, file_of, problem_lines, shown_part
 from eval.lighteval.run import HERE, TASKS, Said, call, score, work_folder
-from eval.suite import Asked
+from eval.protocol import ProtocolRecord
+from eval.suite import Asked, folder_of
 from prefix_rft.errors import DataError, SettingsError
 from prefix_rft.grading import Grade
 from prefix_rft.runs.atomic import write_bytes, write_text
@@ -69,7 +70,7 @@ def measure(
     asked: Asked,
     sampler: Sampler,
     encoder: Encoder | None,
-    root: Path,
+    folder: Path,
     environment: Environment,
     *,
     progress: Progress | None = None,
@@ -77,24 +78,33 @@ def measure(
 ) -> Evaluated:
     """The second phase: evaluate on one benchmark of multiple choice, judged by lighteval.
 
-    Everything else is as in `eval.suite.measure`: files, resumption, errors.
+    Everything else is as in `eval.suite.measure`: files, resumption, errors. `place` names the usual folder.
 
     Raises:
         SettingsError: the benchmark is not of multiple choice.
         LightevalError: lighteval ended with an error; the samples are kept.
     """
     _must_have_options([asked.loaded.benchmark])
-    name, rules = asked.protocol.name, asked.protocol.grading
-    record = asked.record(rules, sampler, name).model_copy(
-        update={"grader": grader_version(environment), "extraction": ("gpqa_instruct_metric",)}
-    )
-    folder = root / asked.loaded.benchmark.name / f"{name}-{record.digest}"
-    with LetterGrader(environment, LETTERS[asked.loaded.benchmark.name], rules.think) as grader:
+    record = _record(asked, sampler, environment)
+    letters = LETTERS[asked.loaded.benchmark.name]
+    with LetterGrader(environment, letters, asked.protocol.grading.think) as grader:
         scores = evaluate(
-            folder, asked.questions, asked.prompts(encoder), sampler, grader, record, asked.settings(name),
+            folder, asked.questions, asked.prompts(encoder), sampler, grader, record, asked.settings(record.name),
             asked.max_tokens, progress, again,
         )  # fmt: skip
     return Evaluated(folder, scores)
+
+
+def place(asked: Asked, sampler: Sampler, root: Path, environment: Environment) -> Path:
+    """As `eval.suite.place`: whatever changes the measurement changes the folder."""
+    return folder_of(_record(asked, sampler, environment), root)
+
+
+def _record(asked: Asked, sampler: Sampler, environment: Environment) -> ProtocolRecord:
+    record = asked.record(asked.protocol.grading, sampler, asked.protocol.name)
+    return record.model_copy(
+        update={"grader": grader_version(environment), "extraction": ("gpqa_instruct_metric",)}
+    )
 
 
 def grader_version(environment: Environment) -> str:

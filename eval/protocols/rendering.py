@@ -27,8 +27,8 @@ def prompt(protocol: EvaluationProtocol, problem: Problem, encoder: Encoder | No
         protocol: as it asks the model's family (`EvaluationProtocol.for_family`).
         problem: what is asked.
         encoder: the model's, loaded with `template=protocol.rendering`. None where the model is behind an endpoint:
-            the text is then known for plain rendering only, and otherwise the endpoint renders the messages; whether
-            its prompt ends in `assistant_start` is then up to its template.
+            the text is then known for plain rendering only, and otherwise the endpoint renders the messages, of which
+            the last is the assistant's where the protocol begins the response.
 
     Raises:
         DataError: the encoder renders in another way, or its template leaves the system text out.
@@ -37,12 +37,20 @@ def prompt(protocol: EvaluationProtocol, problem: Problem, encoder: Encoder | No
     if encoder is None:
         plain = protocol.rendering == "plain"
         joined = "\n".join(message.content for message in messages)
-        return Prompt(problem.id, None, _opened(joined, protocol) if plain else None, messages)
+        return Prompt(
+            problem.id, None, _opened(joined, protocol) if plain else None, (*messages, *_begun(protocol))
+        )
     _must_render_alike(protocol, encoder)
     sent = _sent(protocol, messages, encoder)
     rendered = encoder.render(sent)
     text = _opened(rendered, protocol)
     return Prompt(problem.id, _ids(encoder, sent, rendered, text), text, messages)
+
+
+def _begun(protocol: EvaluationProtocol) -> tuple[Message, ...]:
+    """The start of the response as a message that the endpoint is to continue."""
+    start = protocol.assistant_start
+    return (Message(role="assistant", content=start),) if start else ()
 
 
 def _opened(rendered: str, protocol: EvaluationProtocol) -> str:

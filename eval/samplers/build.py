@@ -58,6 +58,9 @@ def _in_this_process(
         fast_path = settings.fast_path
         # Runs evaluate themselves in float32 and do not say so.
         version = local_version() if settings.dtype == "float32" else version
+    device = settings.device.partition(":")[0]
+    if device != "cpu":
+        version = f"{version}, {device}"
     backend = LocalBackend(
         device=settings.device,
         dtype=settings.dtype,

@@ -47,7 +47,9 @@ class VllmSampler:
 
     name = "vllm"
 
-    def __init__(self, engine: Any, decoder: Decoder, *, subject: str, dtype: str, batch: int) -> None:
+    def __init__(
+        self, engine: Any, decoder: Decoder, *, subject: str, dtype: str, batch: int, devices: int = 1
+    ) -> None:
         """Wrap an engine (`load` makes one).
 
         Args:
@@ -56,10 +58,14 @@ class VllmSampler:
             subject: whose samples these are.
             dtype: precision of the weights, for the protocol.
             batch: rows handed over together.
+            devices: that share the weights, for the protocol.
         """
         self.subject = subject
         self.batch = batch
-        self.version = f"vllm {_vllm().__version__.partition('+')[0]}, torch {_torch_version()}, {dtype}"
+        shared = f", {devices} devices" if devices > 1 else ""
+        self.version = (
+            f"vllm {_vllm().__version__.partition('+')[0]}, torch {_torch_version()}, {dtype}{shared}"
+        )
         self._engine = engine
         self._decoder = decoder
         self._stop_ids = _stop_ids(engine)
@@ -93,7 +99,14 @@ class VllmSampler:
             )
         except (ValueError, RuntimeError, OSError, ImportError, NotImplementedError) as error:
             raise TrainingError(f"vLLM cannot load {model.source}: {error}") from error
-        return cls(engine, decoder, subject=model.subject, dtype=settings.dtype, batch=settings.batch)
+        return cls(
+            engine,
+            decoder,
+            subject=model.subject,
+            dtype=settings.dtype,
+            batch=settings.batch,
+            devices=settings.tensor_parallel,
+        )
 
     def sample(
         self, prompts: Sequence[Prompt], key_B: NDArray[np.uint64], decoding: Decoding

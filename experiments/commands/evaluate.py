@@ -66,7 +66,8 @@ def evaluate(words: Sequence[str], console: Console) -> int:
             tell = _Named(NamedBars(progress), one.loaded.benchmark.title)
             if one.loaded.benchmark.group == "general":
                 assert harness is not None
-                made = general.measure(one, sampler, encoder, root, harness, progress=tell, again=again)
+                folder = general.place(one, sampler, root, harness)
+                made = general.measure(one, sampler, encoder, folder, harness, progress=tell, again=again)
             else:
                 folder, workers = place(one, sampler, root), request.grading_workers
                 made = measure(one, sampler, encoder, folder, workers=workers, progress=tell, again=again)
@@ -120,7 +121,10 @@ def _subject(request: EvalRequest) -> tuple[Model, EvaluationProtocol, str | Non
     """The model, the protocol as it asks it, its family, and its tokenizer where it is needed here."""
     sampling = request.sampler
     if isinstance(sampling, EndpointSampling) and (sampling.api == "chat" or sampling.prompt == "text"):
-        return served_model(request.model), find(request.protocol, request.family), request.family, None
+        model = served_model(
+            request.model, revision=request.revision, trust_remote_code=request.trust_remote_code
+        )
+        return model, find(request.protocol, request.family), request.family, None
     model = find_model(
         request.model, request.store, revision=request.revision, trust_remote_code=request.trust_remote_code
     )

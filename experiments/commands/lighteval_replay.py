@@ -15,6 +15,7 @@ from eval.benchmarks.load import load
 from eval.benchmarks.registry import BENCHMARKS, select
 from eval.benchmarks.rows import from_file
 from eval.benchmarks.schema import Benchmark, HubSource, Problem
+from eval.evaluated import SCIENTIFIC
 from eval.lighteval.compare import TOLERANCE, Comparison, Disagreement
 from eval.lighteval.environment import Environment, find_or_make
 from eval.lighteval.export import Evaluation, read_evaluation
@@ -95,7 +96,7 @@ def documents(
     """
     chosen = select(names)
     for path in write_documents(chosen, out, find_or_make(environment, consent(yes)), source):
-        rows = len(path.read_text(encoding="utf-8").splitlines())
+        rows = path.read_text(encoding="utf-8").count("\n")
         console.print(f"{path}: {rows} problems", highlight=False, soft_wrap=True)
     console.print(
         f"Evaluate on them with {FOLDER_VARIABLE}={out}.", highlight=False, soft_wrap=True, style="dim"
@@ -118,7 +119,7 @@ def consent(yes: bool) -> Callable[[str], bool]:
 
 
 def _evaluations(folder: Path) -> list[Path]:
-    """The folder itself, or the evaluations below it.
+    """The folder itself, or the evaluations below it, each as its protocol grades it.
 
     Raises:
         DataError: there is none.
@@ -126,7 +127,9 @@ def _evaluations(folder: Path) -> list[Path]:
     found = sorted(path.parent for path in folder.rglob(SCORES_FILE))
     if not found:
         raise DataError(f"{folder} has no {SCORES_FILE}, nor a folder below it; evaluate first")
-    return [folder] if folder in found else found
+    if folder in found:
+        return [folder]
+    return [path for path in found if path.name != SCIENTIFIC or path.parent not in found]
 
 
 def _problems(folder: Path, benchmarks: Path | None, file: Path | None) -> Sequence[Problem]:

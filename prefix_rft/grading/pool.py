@@ -186,7 +186,7 @@ class Pool:
     def _refuse_start(self, worker: Worker, reason: str) -> None:
         self._replace(worker)
         self._failed_starts += 1
-        if self._failed_starts == _STARTUP_ATTEMPTS:
+        if self._failed_starts >= _STARTUP_ATTEMPTS:
             raise GradingError(
                 f"a grading worker cannot start ({_STARTUP_ATTEMPTS} attempts): {reason} "
                 f"Its limits: memory_mb={self._memory_mb}, {STARTUP_SECONDS:.0f} s to start."

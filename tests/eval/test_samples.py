@@ -126,6 +126,16 @@ def test_parts_become_one_file_in_the_order_asked_for(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["samples.parquet"]
 
 
+def test_beyond_a_hundred_thousand_parts_none_takes_the_place_of_another(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, SAMPLES)
+    shelf.add(ROWS[:1])
+    shelf.parts()[0].rename(shelf.parts_folder / "part-99999.parquet")
+    for row in ROWS[1:]:
+        shelf.add([row])
+    assert [path.stem for path in shelf.parts()] == ["part-99999", "part-100000", "part-100001"]
+    assert shelf.pairs(PAIRS) == set(PAIRS)
+
+
 def test_no_flipped_bit_passes_unseen(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, SAMPLES)
     shelf.add(ROWS)

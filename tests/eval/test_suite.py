@@ -16,7 +16,7 @@ from eval.frames import SCIENTIFIC, Evaluated
 from eval.protocols.catalogue import find
 from eval.results import read_scores
 from eval.samples import SAMPLES, read_rows, samples_path
-from eval.suite import Asked, place, powers_of_two
+from eval.suite import Asked, place
 from eval.suite import measure as measure_into
 from prefix_rft.grading import make_grader
 from prefix_rft.settings.grading import GradingSettings
@@ -123,8 +123,29 @@ def test_allowed_changes_of_the_data_go_with_the_score(tmp_path: Path) -> None:
     assert done.scores.protocol.data_changes == ("problem aime24-0 is missing",)
 
 
+def test_samples_made_again_differently_are_graded_again_in_both_ways(tmp_path: Path) -> None:
+    question = asked("minerva", {"a": "3e8"})
+    first = measure(question, Writes({"a": r"\boxed{3e8}"}), None, tmp_path)
+    assert first.scientific is not None
+    assert first.scientific.headline.value == 1
+    samples_path(first.folder).unlink()
+    again = measure(question, Writes({"a": r"\boxed{4e8}"}), None, tmp_path)
+    assert again.scientific is not None
+    assert (again.scores.headline.value, again.scientific.headline.value) == (0, 0)
+
+
 @pytest.mark.parametrize(
-    ("samples", "expected"), [(1, (1,)), (2, (1, 2)), (31, (1, 2, 4, 8, 16)), (32, (1, 2, 4, 8, 16, 32))]
+    ("protocol", "family", "template"),
+    [
+        ("prefix_rft", "llama", "tokenizer, any family"),
+        ("prefix_rft", "qwen3", "tokenizer, any family"),
+        ("luffy", "qwen3", "tokenizer, any family"),
+        ("luffy", "llama", "plain, llama"),
+    ],
 )
-def test_pass_at_powers_of_two(samples: int, expected: tuple[int, ...]) -> None:
-    assert powers_of_two(samples) == expected
+def test_a_family_is_recorded_where_it_is_asked_in_its_own_way(
+    protocol: str, family: str, template: str
+) -> None:
+    question = asked("aime24", {"a": "7"}, protocol=find(protocol, family), family=family)
+    record = question.record(question.protocol.grading, Writes({}), protocol)
+    assert record.template == template

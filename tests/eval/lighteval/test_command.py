@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from eval.benchmarks.schema import Problem
+from eval.evaluated import SCIENTIFIC
 from eval.lighteval.compare import EQUALITY, Comparison, Disagreement, Pair
 from eval.lighteval.environment import Environment, LightevalError
 from experiments.cli import app
@@ -101,6 +103,13 @@ def test_evaluations_below_a_folder_two_of_a_task_in_two_rounds(evaluation, repl
     assert {first.folder.parent, second.folder.parent, amc.folder.parent} == {first.folder.parent}
     assert code == 0
     assert replays == [(["amc", "problems"], tmp_path / "kept/0"), (["problems"], tmp_path / "kept/1")]
+
+
+def test_a_second_grading_of_the_same_samples_is_not_replayed(evaluation, replays, problems):
+    made = evaluation("own", PROBLEMS, RESPONSES)
+    shutil.copytree(made.folder, made.folder / SCIENTIFIC)
+    run([made.folder.parent], problems=problems)
+    assert [tasks for tasks, _ in replays] == [["problems"]]
 
 
 def test_a_folder_without_an_evaluation_is_refused(replays, tmp_path):

@@ -19,8 +19,10 @@ DECODING = {
     "relift": (0.6, 1.0, 8192),
     "prefix_rft": (0.6, 0.95, 8192),
     "plain": (0.6, 1.0, 8192),
+    "lighteval": (0.6, 1.0, 8192),
 }
-"""Temperature, top_p, longest response: generate_vllm.py's of LUFFY and ReLIFT, val_kwargs of Prefix-RFT."""
+"""Temperature, top_p, longest response: generate_vllm.py's of LUFFY and ReLIFT, val_kwargs of Prefix-RFT; the last two
+are this project's."""
 
 
 def test_decoding_is_the_sources() -> None:
@@ -35,6 +37,7 @@ def test_what_is_graded_is_the_sources() -> None:
         "relift": "required",
         "prefix_rft": "after_close",
         "plain": "after_close",
+        "lighteval": "whole",
     }
 
 
@@ -82,7 +85,8 @@ def test_families_are_those_that_models_are_prepared_for() -> None:
 
 def test_unknown_names_are_refused_with_the_choices() -> None:
     with pytest.raises(
-        SettingsError, match=r"unknown protocol 'lufy'\. Did you mean 'luffy'\? Known: luffy, plain"
+        SettingsError,
+        match=r"unknown protocol 'lufy'\. Did you mean 'luffy'\? Known: lighteval, luffy, plain",
     ):
         find("lufy")
     with pytest.raises(SettingsError, match=r"unknown model family 'lama'\. Did you mean 'llama'\?"):

@@ -115,7 +115,9 @@ def test_an_encoder_for_another_rendering_is_refused(folder: Path) -> None:
 def test_behind_an_endpoint_only_plain_text_is_known() -> None:
     made = prompt(find("luffy"), PROBLEM, None)
     assert (made.ids, made.text) == (None, None)
-    assert [message.role for message in made.messages] == ["system", "user"]
+    assert [message.role for message in made.messages] == ["system", "user", "assistant"]
+    assert made.messages[-1].content == "<think>\n", "the endpoint continues what the protocol begins"
+    assert [message.role for message in prompt(find("prefix_rft"), PROBLEM, None).messages] == ["user"]
     made = prompt(find("luffy", "llama"), PROBLEM, None)
     assert made.ids is None
     assert made.text == "User: What is $\\{2\\} + {problem}$?\nAnswer: Let's think step by step."

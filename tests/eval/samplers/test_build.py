@@ -56,6 +56,16 @@ def test_names_and_versions_tell_samplers_apart(model: Model) -> None:
     assert half.version == f"{local_version()}, bfloat16"
 
 
+@pytest.mark.parametrize(
+    ("device", "version"), [("cpu", local_version()), ("cuda:1", f"{local_version()}, cuda")]
+)
+def test_the_sort_of_device_is_named_where_it_is_no_cpu(
+    model: Model, monkeypatch: pytest.MonkeyPatch, device: str, version: str
+) -> None:
+    monkeypatch.setattr("prefix_rft.local.policy.load_policy", lambda *_: None)
+    assert build(LocalSampling(device=device), model).version == version
+
+
 def test_a_setting_that_cannot_be_is_called_by_its_name(model: Model) -> None:
     with pytest.raises(TrainingError, match=r"sampler\.device=tpu is not supported|sampler\.device=tpu: "):
         build(LocalSampling(device="tpu"), model)

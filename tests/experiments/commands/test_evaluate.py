@@ -100,6 +100,7 @@ def test_changed_data_are_refused_with_the_differences(ask: Callable[..., Result
         ("max_tokens=100000", "4096"),
         ("model=/nowhere", "/nowhere"),
         ("model=run:0123", "0123"),
+        ("revision=main", "is a folder, for which revision=main says nothing"),
         ("samples=0", "samples"),
         ("modell=x", "modell"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,9 +236,7 @@ def test_digest_follows_every_part_of_the_content(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "questions", "skipped"), [("gsm8k_train_2000", 2000, 0), ("math_train_2000of7500", 1999, 1)]
 )
-def test_real_files_load_within_a_second(shared_data: Path, name: str, questions: int, skipped: int) -> None:
-    start = time.perf_counter()
+def test_real_files_load(shared_data: Path, name: str, questions: int, skipped: int) -> None:
     dataset = read(shared_data / "train" / f"{name}.jsonl", skip_bad_rows=True)
-    assert time.perf_counter() - start < 1
     assert (len(dataset.train), len(dataset.skipped)) == (questions, skipped)
     assert all(item.demonstrations for item in dataset.train)

@@ -156,10 +156,11 @@ def test_a_dead_server_harms_no_run(run: RunDir, monkeypatch: pytest.MonkeyPatch
     StateWriter(run.path).attempt()
     mirror = start_mirror(run.path, TrackingSettings(wandb="online"))
     assert mirror is not None
-    MetricsWriter(run.path).append(1, "train", {"reward": 0.5})
+    for step in (1, 2):  # the last step waits for its validation
+        MetricsWriter(run.path).append(step, "train", {"reward": 0.5})
     assert not mirror.finish(timeout=3)
     assert run.events()[-1]["event"] == "mirror incomplete"
-    assert [row["reward"] for row in run.metrics()] == [0.5]
+    assert [row["reward"] for row in run.metrics()] == [0.5, 0.5]
 
 
 def test_text_stays_at_home_where_no_rows_of_it_are_asked_for(finished: RunDir, server: FullServer) -> None:

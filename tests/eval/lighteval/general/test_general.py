@@ -11,7 +11,7 @@ from eval.benchmarks.load import load
 from eval.benchmarks.registry import BENCHMARKS, select
 from eval.lighteval import general
 from eval.lighteval.environment import Environment
-from eval.lighteval.general import LETTERS, LetterGrader, measure, write_documents
+from eval.lighteval.general import LETTERS, LetterGrader, measure, place, write_documents
 from eval.lighteval.run import Said
 from eval.protocols.catalogue import find
 from eval.results import is_complete, read_scores
@@ -83,19 +83,23 @@ def lines_of(asked: Asked) -> dict[str, list[str]]:
     return lines
 
 
+def measured(asked, sampler, root, environment):
+    return measure(asked, sampler, None, place(asked, sampler, root, environment), environment)
+
+
 def test_scores_stand_where_others_do_and_name_the_grader(answers_by_letter, script, tmp_path):
     rows = [{"id": f"q{i}", "problem": f"{i}?\nA. a\nB. b", "answer": "AB"[i]} for i in range(2)]
     (tmp_path / "arc_c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = asked_of(tmp_path, "arc_c")
     sampler = script({"q0": ["A"] * 8, "q1": ["A"] * 6 + ["B"] * 2})
-    done = measure(asked, sampler, None, tmp_path / "out", NOWHERE)
+    done = measured(asked, sampler, tmp_path / "out", NOWHERE)
     assert done.folder.parent == tmp_path / "out/arc_c"
     assert is_complete(done.folder)
     assert done.scores.headline.value == (1 + 0.25) / 2
     record = read_scores(done.folder).protocol
     assert record.grader == "lighteval 0.13.0, letters of options"
     assert record.data_changes == ("2 problems instead of 1172",)
-    again = measure(asked, script({}), None, tmp_path / "out", NOWHERE)
+    again = measured(asked, script({}), tmp_path / "out", NOWHERE)
     assert again.scores == done.scores
     assert len(answers_by_letter) == 1
 
@@ -137,7 +141,7 @@ def test_a_second_time_the_documents_are_the_same(documents, lighteval, hub_copi
 @pytest.mark.parametrize("name", LETTERS)
 def test_any_sampler_answers_and_lighteval_judges(documents, lighteval, script, tmp_path, name):
     asked = asked_of(documents, name)
-    done = measure(asked, script(lines_of(asked)), None, tmp_path, lighteval)
+    done = measured(asked, script(lines_of(asked)), tmp_path, lighteval)
     values = {metric: estimate.value for metric, estimate in done.scores.metrics.items()}
     assert values["avg@8"] == 0.5
     assert values["pass@1"] == pytest.approx(0.5)
