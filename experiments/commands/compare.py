@@ -17,7 +17,7 @@ from eval.evaluated import Evaluated, find
 from eval.rivals import Comparison, compare_models
 from eval.samples import write_table
 from experiments.commands.key_values import nested
-from prefix_rft.errors import DataError
+from prefix_rft.errors import DataError, SettingsError
 from prefix_rft.settings.base import Settings, parse
 
 COLUMNS = {
@@ -77,11 +77,11 @@ def compare(words: Sequence[str], console: Console) -> int:
     Raises:
         DataError: a folder is missing or holds no or several models, or the models answered different questions.
         ProtocolError: they were measured under different protocols; names the differing fields.
-        SettingsError: a setting is refused.
+        SettingsError: a setting is refused, or the models have different numbers of training seeds.
     """
     asked = parse(CompareSettings, nested(words))
     if len(asked.first) != len(asked.second):
-        raise DataError(
+        raise SettingsError(
             f"first has {len(asked.first)} training seeds, second {len(asked.second)}; seeds are paired in order"
         )
     first, second = ([_evaluations(folder, asked) for folder in side] for side in (asked.first, asked.second))
