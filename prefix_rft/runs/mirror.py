@@ -234,6 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     os.nice(_NICENESS)
     os.environ["WANDB_ERROR_REPORTING"] = "false"
+    # A helper of W&B's that belongs to another process keeps runs as "in use" that a killed mirror had opened.
+    os.environ.pop("WANDB_SERVICE", None)
     if given.follow:
         follow(given.run[0], given.follow, parse(TrackingSettings, json.loads(given.tracking)))
         return 0

@@ -129,6 +129,17 @@ def test_what_a_killed_mirror_had_not_sent_is_sent_by_hand(run: RunDir, server: 
     assert steps(server, run) == list(range(1, 9))
 
 
+def test_a_helper_of_another_process_is_left_alone(
+    run: RunDir, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_SERVICE", "3-1-tcp-localhost-1-v1")
+    mirror = start(run)
+    train(run, 1, 3)
+    finished(run, 3)
+    assert mirror.finish(60)
+    assert steps(server, run) == [1, 2, 3]
+
+
 def test_the_key_is_in_no_file(run: RunDir, server: WandbServer) -> None:
     mirror = start(run)
     train(run, 1, 3)
