@@ -21,6 +21,12 @@ from prefix_rft.settings import RunConfig, parse
 MakeConfig = Callable[..., RunConfig]
 
 
+@pytest.fixture(autouse=True)
+def no_helper_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test in this process that used W&B leaves its helper's address behind, for every program started later."""
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)
+
+
 @pytest.fixture(scope="session")
 def make_config() -> MakeConfig:
     """A configuration of the embedded task; sections are given by keyword."""
