@@ -14,7 +14,7 @@ VLLM_VERL ?= .venv-vllm-verl
 VLLM_NAME := $(VLLM_VERL)/lib/python3.11/site-packages/vllm-0.24.0+cpu.dist-info
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser lighteval test-lighteval vllm test-vllm test-verl vllm-verl test-vllm-verl test-slurm slurm-sandbox slurm-sandbox-stop test-all verl lint bench clean
+.PHONY: help demo docs test test-browser lighteval test-lighteval vllm test-vllm test-verl vllm-verl test-vllm-verl test-slurm slurm-sandbox slurm-sandbox-stop test-all verl lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -103,6 +103,9 @@ lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev ## the documentation as a site in build/site (open build/site/index.html)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(VENV)/.installed-bench ## speed and memory against peers, written to benchmarks/results/
 	$(BIN)/python -m benchmarks.local_step

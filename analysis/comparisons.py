@@ -15,9 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from analysis.evaluations import Floats
-from analysis.pooled import pooled_bootstrap
 from analysis.results import Results
-from eval.compare import Difference, holm
+from eval.compare import Difference, holm, pooled_bootstrap
 
 SIGNIFICANCE = 0.05
 """Level of all tests of one family together."""
@@ -119,34 +118,37 @@ def _resampled(results: Results, first: str, second: str, metric: str) -> Compar
         return None
     # Every pair is resampled by the same draws: faster, and a row's luck is the same in all its comparisons.
     difference = pooled_bootstrap(list(pairs.values()), "comparison")
-    values = {base: float((a_RQ - b_RQ).mean()) for base, (a_RQ, b_RQ) in pairs.items()}
+    values = {base: float(np.mean([(a_RQ - b_RQ).mean() for a_RQ, b_RQ in of])) for base, of in pairs.items()}
     return Comparison(first, second, difference, difference.p_value, values if len(values) > 1 else {})
 
 
-def _paired(results: Results, first: str, second: str, metric: str) -> dict[str, tuple[Floats, Floats]]:
-    """[R, Q] scores of both rows under the seeds they share, on each base model that they share.
+Pair = tuple[Floats, Floats]
+"""[R, Q] scores of both rows on one part."""
+
+
+def _paired(results: Results, first: str, second: str, metric: str) -> dict[str, list[Pair]]:
+    """Both rows under the seeds they share, on each base model that they share, on every part of the metric.
 
     Nothing, where they share no seed on some base model of both.
     """
     ours, theirs = results.members(first), results.members(second)
     shared = [base for base in ours if base in theirs]
     pairs = {base: _stacked(results, ours[base], theirs[base], metric) for base in shared}
-    return {} if any(pair is None for pair in pairs.values()) else {b: p for b, p in pairs.items() if p}
+    return pairs if all(pairs.values()) else {}
 
 
-def _stacked(results: Results, first: str, second: str, metric: str) -> tuple[Floats, Floats] | None:
+def _stacked(results: Results, first: str, second: str, metric: str) -> list[Pair]:
     a, b = results.question_scores(first, metric), results.question_scores(second, metric)
     seeds = _shared_seeds(a, b)
-    if not seeds:
-        return None
-    a_RQ, b_RQ = (np.stack([_of(scores, seed) for seed in seeds]) for scores in (a, b))
-    return a_RQ, b_RQ
+    parts = next(iter(a.values())) if seeds else ()
+    return [(_of_part(a, seeds, part), _of_part(b, seeds, part)) for part in parts]
 
 
-Scores = Mapping[int | None, Floats]
+Seed = int | None
+Scores = Mapping[Seed, Mapping[str, Floats]]
 
 
-def _shared_seeds(a: Scores, b: Scores) -> Sequence[int | None]:
+def _shared_seeds(a: Scores, b: Scores) -> Sequence[Seed]:
     if not a or not b:
         return []
     if None in a or None in b:
@@ -155,5 +157,7 @@ def _shared_seeds(a: Scores, b: Scores) -> Sequence[int | None]:
     return sorted(seed for seed in a if seed in b and seed is not None)
 
 
-def _of(scores: Scores, seed: int | None) -> Floats:
-    return scores[seed] if seed in scores else scores[None]
+def _of_part(scores: Scores, seeds: Sequence[Seed], part: str) -> Floats:
+    """[R, Q]; a base model has one run for all seeds."""
+    stacked: Floats = np.stack([scores[seed if seed in scores else None][part] for seed in seeds])
+    return stacked

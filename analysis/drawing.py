@@ -1,33 +1,26 @@
-"""Curves over training steps: means and ranges over seeds, names beside their ends, one column a base model."""
+"""What the figures share: rows and their looks, curves over training steps with their range over seeds."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
+from functools import reduce
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.results import Results
-from analysis.style import COLUMN_INCHES, RC, Look, darker, looks
-from prefix_rft.runs.atomic import write_bytes
+from analysis.style import Look, looks
 
 Numbers = NDArray[np.float64]
 POINTS_TO_SMOOTH = 20
 """A curve is smoothed over a window of one in so many of its points."""
-_LINE_INCHES = 0.118
-"""Height of a line of label text."""
-_LABEL_CHARACTERS = 20
-"""Longer labels are broken into lines."""
-_LEAST_PANEL = 1.35
-"""Inches; panels grow with the number of their labels."""
+_FEW = 7
+"""Rows whose bands can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,16 @@ class Band:
     low_S: Numbers
     high_S: Numbers
 
+    @property
+    def end(self) -> tuple[float, float]:
+        """The last point of the mean."""
+        return float(self.step_S[-1]), float(self.mean_S[-1])
+
+    @property
+    def zero(self) -> bool:
+        """Whether it is zero throughout, for every seed."""
+        return not self.low_S.any() and not self.high_S.any()
+
 
 @dataclass(frozen=True)
 class Facet:
@@ -59,39 +62,51 @@ class Facet:
     names: Mapping[str, str]
     """What a row is called in the figure, by its label."""
 
+    def headed(self, text: str, *, top: bool = True) -> str:
+        """A panel's title; at the top of a column it says the base model above, where there are several."""
+        return f"{self.base}\n{text}" if self.base and top else text
 
-def facets(results: Results) -> list[Facet]:
-    """The rows by base model: a column of panels each."""
-    return [
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a figure: what they are called, which base model they stand on, how they look."""
+
+    facets: tuple[Facet, ...]
+    """One for every base model: a column of panels."""
+    looks: Mapping[str, Look]
+    """By label; a variant has the same one on every base model."""
+
+
+def rows_of(results: Results) -> Rows:
+    """All rows of a comparison, those without scores too, so that looks do not depend on what has finished."""
+    facets = tuple(
         Facet(base, {label: name for label, (name, of) in results.places.items() if of == base})
         for base in results.bases
-    ]
+    )
+    of_variant = variant_looks(results)
+    return Rows(facets, {label: of_variant[variant] for label, (variant, _) in results.places.items()})
 
 
-def row_looks(results: Results) -> dict[str, Look]:
-    """A look for every row; a variant has the same one on every base model."""
-    look = looks((variant, results.method_of(variant)) for variant in results.variants)
-    return {label: look[variant] for label, (variant, _) in results.places.items()}
+def variant_looks(results: Results) -> dict[str, Look]:
+    """The looks of what is compared, alike in all figures."""
+    return looks((variant, results.method_of(variant)) for variant in results.variants)
 
 
-def grid(rows: Sequence[float], columns: int) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with a shared step axis, and its panels row by row.
+def rows_in(frame: pd.DataFrame) -> Rows:
+    """The rows of a frame of one's own, all on one base model.
 
     Args:
-        rows: height of every row of panels in inches.
-        columns: each as wide as a column of a paper.
+        frame: with a column `label` and, for the methods' own looks, `method`.
     """
-    size = (COLUMN_INCHES * columns, sum(rows) + 0.3 * len(rows) + 0.25)
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(
-        len(rows), columns, sharex="col", sharey="row", squeeze=False, height_ratios=list(rows)
-    )
-    return figure, [list(line) for line in panels]
+    labels = frame["label"].astype(str)
+    methods = frame["method"].astype(str) if "method" in frame else labels
+    pairs = dict(zip(labels, methods, strict=True))
+    return Rows((Facet("", {label: label for label in pairs}),), looks(pairs.items()))
 
 
-def panel_inches(labels: Iterable[str]) -> float:
-    """Height at which these labels have room beside the panel."""
-    return max(_LEAST_PANEL, _LINE_INCHES * sum(_wrapped(label).count("\n") + 1 for label in labels))
+def by_label(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A frame's rows under each label."""
+    return {str(label): rows for label, rows in frame.groupby("label", sort=False)}
 
 
 def band(curves: pd.DataFrame, column: str, scale: float = 100) -> Band | None:
@@ -99,15 +114,45 @@ def band(curves: pd.DataFrame, column: str, scale: float = 100) -> Band | None:
 
     Each run is smoothed by a trailing mean first. Steps that some run has not recorded are left out, so
     that a mean is always over the same runs.
+
+    Args:
+        curves: rows of one label: step, run_id and the column.
+        column: what is drawn; where it is not a number nothing was recorded.
+        scale: factor.
     """
-    recorded = curves.loc[curves[column].notna(), ["step", "run_id", column]]
-    wide = recorded.pivot(index="step", columns="run_id", values=column).sort_index()
-    wide = wide[wide.notna().all(axis=1)]
-    if wide.empty:
+    of_runs = _of_runs(curves, column)
+    step_S = reduce(np.intersect1d, [step for step, _ in of_runs]) if of_runs else np.empty(0)
+    if not step_S.size:
         return None
-    smooth = scale * wide.rolling(max(1, len(wide) // POINTS_TO_SMOOTH), min_periods=1).mean()
-    values = smooth.to_numpy(dtype=float)
-    return Band(smooth.index.to_numpy(dtype=float), values.mean(1), values.min(1), values.max(1))
+    values = [_smooth(value[np.searchsorted(step, step_S)]) for step, value in of_runs]
+    value_RS = scale * np.stack(values)
+    return Band(step_S, value_RS.mean(0), value_RS.min(0), value_RS.max(0))
+
+
+def _of_runs(curves: pd.DataFrame, column: str) -> list[tuple[Numbers, Numbers]]:
+    """Steps and values of every run, in the order of the steps."""
+    value = curves[column].to_numpy(dtype=float, na_value=np.nan)
+    there = np.isfinite(value)
+    value, step = value[there], curves["step"].to_numpy(dtype=float)[there]
+    run = pd.factorize(curves["run_id"])[0][there]
+    parts = [(step[run == one], value[run == one]) for one in np.unique(run)]
+    return [
+        (steps[order], values[order])
+        for steps, values in parts
+        for order in [np.argsort(steps, kind="stable")]
+    ]
+
+
+def _smooth(value_S: Numbers) -> Numbers:
+    """Trailing means; the first ones are over as many points as there are."""
+    window = max(1, len(value_S) // POINTS_TO_SMOOTH)
+    if window == 1:
+        return value_S
+    total = np.concatenate([[0.0], np.cumsum(value_S)])
+    end = np.arange(1, len(value_S) + 1)
+    begin = np.maximum(end - window, 0)
+    smooth: Numbers = (total[end] - total[begin]) / (end - begin)
+    return smooth
 
 
 def draw_bands(axes: Axes, bands: Mapping[str, Band], look: Mapping[str, Look]) -> None:
@@ -115,82 +160,70 @@ def draw_bands(axes: Axes, bands: Mapping[str, Band], look: Mapping[str, Look]) 
     for label, curve in bands.items():
         if axes.get_xscale() == "linear":
             axes.set_xlim(0, max(axes.get_xlim()[1], curve.step_S[-1]))
-        axes.fill_between(
-            curve.step_S, curve.low_S, curve.high_S, color=look[label].colour, alpha=0.15, linewidth=0
-        )
+        if (curve.high_S > curve.low_S).any():
+            axes.fill_between(
+                curve.step_S,
+                curve.low_S,
+                curve.high_S,
+                color=look[label].colour,
+                alpha=_shade(len(bands)),
+                linewidth=0,
+            )
         axes.plot(curve.step_S, curve.mean_S, color=look[label].colour, linestyle=look[label].line)
 
 
-def label_ends(
-    axes: Axes, ends: Mapping[str, float], names: Mapping[str, str], look: Mapping[str, Look], inches: float
-) -> None:
-    """Names beside the right ends of the lines, moved apart where they would overlap.
-
-    Args:
-        axes: its limits are final.
-        ends: height of the line's end by label.
-        names: what each is called.
-        look: by label.
-        inches: height of the panel.
-    """
-    low, high = axes.get_ylim()
-    texts = [_wrapped(names[label]) for label in ends]
-    lines = max((text.count("\n") + 1 for text in texts), default=1)
-    gap = lines * _LINE_INCHES / inches * (high - low)
-    placed = spread(list(ends.values()), gap, low, high)
-    beside = axes.get_yaxis_transform()
-    for label, text, height in zip(ends, texts, placed, strict=True):
-        colour = look[label].colour
-        axes.plot(
-            [1.0, 1.03], [ends[label], height], "-", color=colour, lw=0.5, transform=beside, clip_on=False
-        )
-        axes.text(1.04, height, text, color=darker(colour), va="center", linespacing=0.95, transform=beside)
+def step_axis(axes: Axes) -> None:
+    """Names the axis of rollout steps of this panel and of those above, with few ticks: they cost most of a draw."""
+    axes.set_xlabel("rollout step")
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=True))
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions nearest to the wanted ones, at least `gap` apart, within [low, high] where there is room.
-
-    Labels that would overlap are centred on where they want to be together (isotonic regression of the
-    positions less their ranks' gaps); where there is no room they hang from `high`.
-    """
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    clusters: list[list[float]] = []
-    for rank, i in enumerate(order):
-        clusters.append([wanted[i] - rank * gap])
-        while len(clusters) > 1 and _mean(clusters[-2]) >= _mean(clusters[-1]):
-            last = clusters.pop()
-            clusters[-1] += last
-    ceiling = high - gap * (len(wanted) - 1)
-    level = [min(max(_mean(cluster), low), ceiling) for cluster in clusters for _ in cluster]
-    placed = {i: level[rank] + rank * gap for rank, i in enumerate(order)}
-    return [placed[i] for i in range(len(wanted))]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes <name>.png and <name>.pdf; the same figure gives the same bytes."""
-    written = []
-    for kind, metadata in (
-        ("png", {"Software": None}),
-        ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
-    ):
-        buffer = BytesIO()
-        with mpl.rc_context(RC):
-            figure.savefig(buffer, format=kind, metadata=metadata)
-        figure.set_layout_engine("none")  # laid out once, which takes most of the time
-        write_bytes(folder / f"{name}.{kind}", buffer.getvalue(), durable=False)
-        written.append(folder / f"{name}.{kind}")
-    return written
+def _shade(rows: int) -> float:
+    """Opacity of bands; those of many rows lie on top of each other."""
+    return 0.15 if rows <= _FEW else 0.08
 
 
 def of_rollouts(curves: pd.DataFrame) -> set[str]:
     """Labels whose runs made rollouts, so that their steps are rollout steps."""
-    made = [column for column in ("reward", "reward_hybrid", "decode_steps") if column in curves]
-    return set(curves.loc[curves[made].notna().any(axis=1), "label"])
+    made = pd.Series(False, index=curves.index)
+    for column in ("reward", "reward_hybrid"):
+        if column in curves:
+            made |= curves[column].notna()
+    if "decode_steps" in curves:
+        made |= curves["decode_steps"].fillna(0) > 0
+    return set(curves.loc[made, "label"])
 
 
-def _wrapped(label: str) -> str:
-    return textwrap.fill(label, _LABEL_CHARACTERS, break_long_words=False)
+def sentence(*parts: str) -> str:
+    """A caption of these sentences; empty ones are left out."""
+    return " ".join(part for part in parts if part)
+
+
+def left_out(reasons: Mapping[str, str]) -> str:
+    """Which rows are missing and why, rows of one reason together; empty where none is."""
+    together: dict[str, list[str]] = {}
+    for label, why in reasons.items():
+        together.setdefault(why, []).append(label)
+    listed = "; ".join(f"{', '.join(labels)} ({why})" for why, labels in together.items())
+    return f"Not drawn: {listed}." if listed else ""
+
+
+def counts(results: Results, labels: Sequence[str] | None = None) -> str:
+    """How many questions and training seeds the numbers are over."""
+    shown = [label for label in (labels or results.labels) if results.evaluated(label)]
+    seeds = {label: len(results.evaluated(label)) for label in shown if results.method(label) != "base"}
+    if len(set(seeds.values())) == 1:
+        n = next(iter(seeds.values()))
+        said = f"{n} training seed{'s' if n > 1 else ''} a row"
+    else:
+        said = "training seeds: " + ", ".join(f"{label} {n}" for label, n in seeds.items())
+    return f"n: {results.questions} questions of {results.measured_on}{f', {said}' if seeds else ''}."
+
+
+def unevaluated(results: Results) -> dict[str, str]:
+    """Rows without any scores, and why."""
+    return {
+        label: "; ".join(dict.fromkeys(results.reason(cell) for cell in results.of_label(label)))
+        for label in results.labels
+        if not results.evaluated(label)
+    }

@@ -27,7 +27,7 @@ TABLES = tuple(f"{table.name}.parquet" for table in (SAMPLES, VERDICTS))
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run's finished evaluation of one split under one protocol."""
+    """One run's finished evaluation of one split or benchmark under one protocol."""
 
     folder: Path
     scores: Scores
@@ -48,9 +48,9 @@ class Evaluation:
         return counts_Q
 
 
-def find_evaluations(run: RunDir, split: str) -> dict[str, Path]:
-    """Folders of the run's finished evaluations of a split, by protocol folder name."""
-    return {path.name: path for path in sorted((run.path / "eval" / split).glob("*")) if _finished(path)}
+def find_evaluations(run: RunDir, part: str) -> dict[str, Path]:
+    """Folders of the run's finished evaluations of a split or benchmark, by protocol folder name."""
+    return {path.name: path for path in sorted((run.path / "eval" / part).glob("*")) if _finished(path)}
 
 
 @until_changed(SCORES_FILE, *TABLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 ONE_RUN = "†"
 """Stands after a number of a single run, whose interval is over questions and not over training seeds."""
@@ -59,3 +60,21 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """For Jupyter."""
+        from analysis.notebook_tables import html
+
+        return html(self)
+
+    def _repr_markdown_(self) -> str:
+        """For what shows notebooks without HTML."""
+        from analysis.render import markdown
+
+        return markdown(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """For IPython on a terminal, and as the plain text of an executed notebook."""
+        from analysis.render import plain
+
+        printer.text(plain(self))

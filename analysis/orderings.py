@@ -84,7 +84,11 @@ def sources(found: Iterable[Finding]) -> tuple[Source, ...]:
 
 
 def _metric(results: Results, claim: Claim) -> str:
-    return results.metrics[-1 if claim.samples == "many" else 0]
+    """The headline; of a claim on many samples pass@k of the largest k, on the claim's own benchmark where it is one."""
+    if claim.samples == "mean":
+        return results.metrics[0]
+    own = [metric for metric in results.metrics if metric.startswith(f"{claim.source.benchmark} pass@")]
+    return own[0] if own else results.metrics[-1]
 
 
 def _rows(results: Results, claim: Claim) -> tuple[str, str] | str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from analysis import summary
 from analysis.comparisons import FEWEST_SEEDS, SIGNIFICANCE, Comparison, points
 from analysis.layout import NOTHING, Column, Entry, Row, Table
-from analysis.pooled import METHOD
 from analysis.results import Results
 from analysis.tables import P_BEST, TO_BEST, Leader, against_others, why_not_bold
+
+_METHOD = (
+    "the mean over the base models of the paired differences, over other questions and other training seeds of these "
+    "same base models (the errors of the seeds of each base model combined)"
+)
+"""What is tested, for the notes: two base models say little about a third."""
 
 
 def pooled_table(results: Results) -> Table | None:
@@ -85,7 +90,7 @@ def _notes(results: Results, best: Leader) -> tuple[str, ...]:
     metric, bases = results.metrics[0], ", ".join(results.bases)
     return (
         f"{metric} averaged over the base models {bases}, ± half-width of the 95% interval over seeds of these "
-        f"base models. To best: {METHOD}; p is Holm-corrected over the rows. The last columns: the difference "
+        f"base models. To best: {_METHOD}; p is Holm-corrected over the rows. The last columns: the difference "
         "to the same row on each base model.",
         "Bold: ahead of every other row over the base models and on each of them, "
         f"p < {SIGNIFICANCE}, at least {FEWEST_SEEDS} seeds of each.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.published_results import published_results
+from analysis.published_results import PublishedResult, published_results
 
 SEVEN = "Qwen2.5-Math-7B, average of six"
 SMALL = "Qwen2.5-Math-1.5B, average of six"
@@ -116,28 +116,44 @@ _NOTES = {
 }
 
 
-def _looked_up(row: str, method: str, source: Source) -> Published:
+def result(row: str, source: Source, benchmark: str = "") -> PublishedResult | None:
+    """The published number of one of our rows, as it stands in published_results.csv; None where there is none.
+
+    Args:
+        row: a method by the name of its settings, or what the row is called in the sweep that repeats it.
+        source: where it was published.
+        benchmark: empty takes the source's own.
+
+    Raises:
+        LookupError: the source has several.
+    """
+    method = _NAMES.get(source, {}).get(row)
+    found = [
+        known
+        for known in published_results()
+        if (known.method, known.model, known.benchmark)
+        == (method, source.model, benchmark or source.benchmark)
+        and known.source.startswith(source.keys)
+        and known.score is not None
+    ]
+    if len(found) > 1:
+        raise LookupError(f"published_results.csv has {len(found)} numbers of {method} in {source.name}")
+    return found[0] if found else None
+
+
+def _looked_up(row: str, source: Source) -> Published:
     """The number of published_results.csv.
 
     Raises:
         LookupError: it is not there exactly once.
     """
-    found = [
-        known
-        for known in published_results()
-        if (known.method, known.model, known.benchmark) == (method, source.model, source.benchmark)
-        and known.source.startswith(source.keys)
-    ]
-    if len(found) != 1 or found[0].score is None:
-        raise LookupError(
-            f"published_results.csv has {len(found)} numbers of {method} in {source.name}, not one"
-        )
-    return Published(row, found[0].score, source, _NOTES.get((source, row), ""))
+    found = result(row, source)
+    if found is None or found.score is None:
+        raise LookupError(f"published_results.csv has no number of {row} in {source.name}")
+    return Published(row, found.score, source, _NOTES.get((source, row), ""))
 
 
-PUBLISHED = tuple(
-    _looked_up(row, method, source) for source, rows in _NAMES.items() for row, method in rows.items()
-)
+PUBLISHED = tuple(_looked_up(row, source) for source, rows in _NAMES.items() for row in rows)
 
 
 def number(row: str, source: Source) -> float | None:

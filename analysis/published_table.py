@@ -8,6 +8,7 @@ from analysis.claims import MAIN
 from analysis.layout import NOTHING, Column, Entry, Row, Table
 from analysis.orderings import findings, sources
 from analysis.published import PUBLISHED, SIX, Source, number
+from analysis.published_benchmarks import benchmarks_table
 from analysis.results import Results
 from analysis.style import NAMES
 from analysis.summary import over_bases
@@ -19,6 +20,8 @@ def published_table(results: Results) -> Table | None:
     keys = _keys(results, shown)
     if not keys:
         return None
+    if len(results.parts) > 1:
+        return benchmarks_table(results, keys, shown)
     metric = _metric(results, shown)
     columns = (
         Column("row", "Row", numeric=False),

@@ -28,8 +28,16 @@ _LATEX = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "→": r"$\to$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "≈": r"$\approx$",
+    "−": "$-$",
+    "–": "--",
+    "…": r"\dots{}",
     "†": r"\textsuperscript{\textdagger}",
 }
+_LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿœŒ"
+"""Beyond ASCII, what pdflatex sets in its first font encoding."""
 
 
 def entry_text(entry: Entry, column: Column) -> str:
@@ -118,8 +126,15 @@ def markdown_text(text: str) -> str:
     return " ".join(text.split())
 
 
-def latex(table: Table) -> str:
-    r"""A `tabular` with its notes below, for `\input` inside or outside a float; needs only booktabs."""
+def latex(table: Table, label: str = "") -> str:
+    r"""A `table` float with its title as caption, for `\input`; needs booktabs and graphicx.
+
+    A table that is wider than the text is made as narrow as it.
+
+    Args:
+        table: what it shows.
+        label: for `\ref`; empty gives none.
+    """
     kinds = "".join("r" if column.numeric else "l" for column in table.columns)
     header = " & ".join(_latex(column.title) for column in table.columns) + r" \\"
     lines = [
@@ -129,24 +144,35 @@ def latex(table: Table) -> str:
     notes = [r"\par\smallskip\raggedright\footnotesize", *(_latex(note) + r"\par" for note in table.notes)]
     return "\n".join(
         [
-            r"% \usepackage{booktabs}",
-            r"\begin{minipage}{\linewidth}\centering\small",
+            r"% \usepackage{booktabs,graphicx}",
+            r"\begin{table}[tbp]\centering\small",
+            *([rf"\caption{{{_latex(table.title)}}}"] if table.title else []),
+            *([rf"\label{{{label}}}"] if label else []),
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{kinds}}}",
             r"\toprule",
             header,
             r"\midrule",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             *(notes if table.notes else []),
-            r"\end{minipage}",
+            r"\end{table}",
             "",
         ]
     )
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    """Escaped; what pdflatex does not know without further packages stands as its code point."""
+    return "".join(map(_latex_character, text))
+
+
+def _latex_character(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    known = " " <= character <= "~" or character in _LETTERS
+    return character if known else " " if character.isspace() else f"[U+{ord(character):04X}]"
 
 
 def _latex_cell(entry: Entry, column: Column) -> str:

@@ -14,6 +14,7 @@ from analysis.cells import Cell
 from analysis.layout import Column, Entry, Row, Table
 from analysis.page.sheet import Commands, Embedded, Sheet
 from analysis.page.write import write_page
+from analysis.reading import Parts
 from analysis.results import Results, load_results
 from analysis.sections import Section, sections
 from prefix_rft.runs.atomic import write_text
@@ -27,8 +28,7 @@ def write_report(
     *,
     date: str,
     title: str = "Results",
-    split: str = "test",
-    protocol: str | None = None,
+    parts: Parts | None = None,
 ) -> list[Path]:
     """Write the report of the selected runs; the same runs and date give the same bytes.
 
@@ -38,8 +38,7 @@ def write_report(
         selection: runs and their places in the table.
         date: shown on the pages.
         title: heading of the pages.
-        split: which split's evaluations.
-        protocol: protocol folder; None takes the one that all evaluated runs have in common.
+        parts: what the runs are measured on, as `load_results` takes it.
 
     Returns:
         Every file written, the Markdown page first, the HTML page last.
@@ -48,7 +47,7 @@ def write_report(
         ProtocolError: the runs were evaluated under different protocols.
         RunError: a run is damaged, or the disk refuses.
     """
-    results = load_results(store, selection, split=split, folder=protocol)
+    results = load_results(store, selection, parts=parts)
     written = write_results(results, folder, date=date, title=title)
     return [*written.files, write_page(folder, [written.sheet], store, title=title, date=date)]
 
@@ -85,11 +84,11 @@ def write_results(
     """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     pictures, figures = _write_figures(results, folder / "figures")
-    parts = sections(results)
+    parts = sections(results, title, date)
     head = [f"# {title}", f"{date}. {_counts(results)}", *_paragraphs(reproduces, note)]
     texts = {
         "report.md": page(results, parts, head=head, pictures=pictures),
-        **{name: text for part in parts if part.has_files for name, text in _dressed(part).items()},
+        **{name: text for part in parts for name, text in _dressed(part, results.sweep).items()},
         "scores.csv": _csv(results.scores),
         "curves.csv": _csv(results.frames.curves),
     }
@@ -157,11 +156,12 @@ def provenance_text(results: Results) -> str:
     return f"Code: {listed}."
 
 
-def _dressed(part: Section) -> dict[str, str]:
+def _dressed(part: Section, sweep: str) -> dict[str, str]:
+    caption = render.markdown_text(part.table.title)
     return {
-        f"{part.key}.md": render.markdown(part.table),
+        f"{part.key}.md": f"{caption}\n\n{render.markdown(part.table)}",
         f"{part.key}.csv": render.comma_separated(part.table),
-        f"{part.key}.tex": render.latex(part.table),
+        f"{part.key}.tex": render.latex(part.table, f"tab:{'-'.join(filter(None, (sweep, part.key)))}"),
     }
 
 
@@ -178,14 +178,14 @@ def _write_figures(results: Results, folder: Path) -> tuple[tuple[Embedded, ...]
     shown: list[Embedded] = []
     files: list[Path] = []
     if results.evaluations:
-        from analysis.drawing import save
+        from analysis.figure_files import save
         from analysis.figures import pictures
         from analysis.page.pictures import embedded
 
         for picture in pictures(results):
             files += save(picture.figure, folder, picture.name)
             shown.append(embedded(picture, folder / f"{picture.name}.png"))
-    for stale in {*folder.glob("*.png"), *folder.glob("*.pdf")} - set(files):
+    for stale in {path for kind in ("png", "pdf", "svg") for path in folder.glob(f"*.{kind}")} - set(files):
         stale.unlink()
     return tuple(shown), files
 
@@ -196,9 +196,8 @@ def _paragraphs(reproduces: str, note: str) -> list[str]:
 
 def _counts(results: Results) -> str:
     done = len(results.evaluations)
-    questions = next((len(evaluation.questions) for evaluation in results.evaluations.values()), 0)
-    runs = f"{done} of {len(results.runs)} runs evaluated on the {results.split} split"
-    return f"{runs}, {questions} questions each." if done else f"{runs}."
+    runs = f"{done} of {len(results.runs)} runs evaluated on {results.measured_on}"
+    return f"{runs}, {results.questions} questions each." if done else f"{runs}."
 
 
 def _figure_parts(pictures: Sequence[Embedded]) -> list[str]:

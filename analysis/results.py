@@ -1,4 +1,4 @@
-"""The store as tidy frames, and one table's worth of evaluated runs measured under one protocol."""
+"""The store as tidy frames, and one table's worth of evaluated runs, measured alike."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from analysis.cells import Cell, cell_of
+from analysis.cache import known_rows, read_rows
+from analysis.cells import Cell
 from analysis.evaluations import Evaluation, Floats
-from analysis.frames import Frames, frames_of
-from analysis.reading import read_run
+from analysis.frames import Frames, assemble, frames_of
+from analysis.measured import Measured, title
+from analysis.reading import Parts, RunRecord, read_run
 from analysis.rows import Place, places
-from eval.protocol import ProtocolError, line, same_protocol
+from eval.protocol import ProtocolError, lines, same_protocol
+from prefix_rft.data.schema import SPLITS
 from prefix_rft.errors import RunError
 from prefix_rft.runs.store import Store
 from prefix_rft.settings import RunConfig
@@ -21,16 +25,19 @@ from prefix_rft.settings import RunConfig
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Cells of one comparison, with the evaluations that exist, all under one protocol."""
+    """Cells of one comparison, with what they scored, all under one protocol."""
 
     cells: tuple[Cell, ...]
-    split: str
+    parts: tuple[str, ...]
+    """What the runs are measured on: a split of their data, or benchmarks."""
     standing: Mapping[str, str]
     """Where each run stands, by run id."""
     damage: Mapping[str, str]
     """Why a run cannot be read, by run id; readable ones are left out."""
-    evaluations: Mapping[str, Evaluation]
-    """By run id; a cell without one is missing from the table, and `standing` says why."""
+    evaluations: Mapping[str, Measured]
+    """By run id; a cell without one is missing from the table, and `reason` says why."""
+    unfinished: Mapping[str, tuple[str, ...]]
+    """By run id the parts that a run without scores still lacks."""
     frames: Frames
     configs: Mapping[str, RunConfig]
     provenance: Mapping[str, Mapping[str, Any]]
@@ -50,8 +57,8 @@ class Results:
         """The cells of one row."""
         return tuple(cell for cell in self.cells if cell.label == label)
 
-    def evaluated(self, label: str) -> tuple[Evaluation, ...]:
-        """The evaluations of one row."""
+    def evaluated(self, label: str) -> tuple[Measured, ...]:
+        """What the runs of one row scored."""
         return tuple(
             self.evaluations[cell.run_id] for cell in self.of_label(label) if cell.run_id in self.evaluations
         )
@@ -60,8 +67,8 @@ class Results:
         """The method of a row."""
         return self.of_label(label)[0].method
 
-    def question_scores(self, label: str, metric: str) -> dict[int | None, Floats]:
-        """[Q] scores of every question, by training seed."""
+    def question_scores(self, label: str, metric: str) -> dict[int | None, dict[str, Floats]]:
+        """[Q] scores of every question by part, by training seed."""
         return {
             cell.seed: self.evaluations[cell.run_id].question_scores(metric)
             for cell in self.of_label(label)
@@ -92,8 +99,14 @@ class Results:
 
     def reason(self, cell: Cell) -> str:
         """Why a cell has no scores."""
-        stands = self.standing[cell.run_id]
-        return f"not evaluated on {self.split}" if stands == "done" else stands
+        stands, lacking = self.standing[cell.run_id], self.unfinished.get(cell.run_id, self.parts)
+        return f"not evaluated on {', '.join(map(title, lacking))}" if stands == "done" else stands
+
+    @property
+    def measured_on(self) -> str:
+        """The split, or the benchmarks, in words."""
+        names = ", ".join(map(title, self.parts))
+        return f"the {names} split" if self.parts[0] in SPLITS else names
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -101,80 +114,95 @@ class Results:
         return tuple(dict.fromkeys(cell.run_id for cell in self.cells))
 
     @property
-    def _any(self) -> Evaluation | None:
-        return next(iter(self.evaluations.values()), None)
+    def questions(self) -> int:
+        """Questions of all parts together; 0 where nothing is evaluated yet."""
+        return next((done.questions for done in self.evaluations.values()), 0)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Compared scores: avg@k, then pass@k; pass@1 is avg@k by another name and is left out."""
-        names = self._any.scores.metrics if self._any else ()
-        return tuple(name for name in names if name != "pass@1")
+        """Compared scores (`Measured.metrics`), the headline first; none where nothing is evaluated yet."""
+        return next((done.metrics for done in self.evaluations.values()), ())
 
     @property
     def protocol_line(self) -> str | None:
-        """The protocol of all scores in one line; None where nothing is evaluated yet."""
-        return line(self._any.scores.protocol) if self._any else None
+        """How everything was measured; None where nothing is evaluated yet."""
+        groups = [
+            [done.scores.protocol for done in measured.parts.values()]
+            for measured in self.evaluations.values()
+        ]
+        return " ".join(dict.fromkeys(map(lines, groups))) or None
 
     @property
     def scores(self) -> pd.DataFrame:
-        """The frame of scores, only those of this split and protocol."""
-        scores, folders = self.frames.scores, {done.folder.name for done in self.evaluations.values()}
-        return scores[(scores["split"] == self.split) & scores["protocol"].isin(folders)].reset_index(
-            drop=True
-        )
+        """The frame of scores, only those that the tables show."""
+        scores, names = self.frames.scores, ["run_id", "split", "protocol"]
+        shown = {
+            (run_id, part, done.folder.name)
+            for run_id, measured in self.evaluations.items()
+            for part, done in measured.parts.items()
+        }
+        places = [tuple(row) in shown for row in scores[names].itertuples(index=False)]
+        return scores[np.array(places, dtype=bool)].reset_index(drop=True)
 
 
 def load_results(
-    store: Store,
-    cells: Sequence[Cell],
-    *,
-    split: str = "test",
-    folder: str | None = None,
-    sweep: str = "",
+    store: Store, cells: Sequence[Cell], *, parts: Parts | None = None, sweep: str = ""
 ) -> Results:
     """Everything that a table of these cells needs; a damaged run is one without scores.
 
     Args:
         store: where the runs are.
         cells: the caller's choice; the order of labels is the order of rows.
-        split: which split's evaluations.
-        folder: protocol folder below eval/<split>/; None takes the one that all runs share.
+        parts: the split or benchmarks that the runs are measured on, each with its protocol folder below
+            eval/<part>/; None as a folder takes the one that all runs share. None takes the test split.
         sweep: name of the sweep whose cells they are.
 
     Raises:
-        ProtocolError: the runs were evaluated under different protocols; names the fields.
+        ProtocolError: runs of one base model were evaluated under different protocols; names the fields.
         RunError: two runs stand in the same place.
     """
-    cells = tuple(dict.fromkeys(cells))
+    cells, parts = tuple(dict.fromkeys(cells)), parts or {"test": None}
     _refuse_doubles(cells)
-    read = {cell.run_id: read_run(store, cell.run_id, split, folder) for cell in cells}
-    chosen = _common_folder([run.evaluations for run in read.values()], folder)
-    evaluations = {name: run.evaluations[chosen] for name, run in read.items() if chosen in run.evaluations}
-    _refuse_mixed(list(evaluations.values()))
+    read = {cell.run_id: read_run(store, cell.run_id, parts) for cell in cells}
+    found = {part: _of_part(read, part, folder) for part, folder in parts.items()}
     configs = {name: run.config for name, run in read.items() if run.config}
+    placed = _places(cells, configs)
+    evaluations = {
+        name: Measured({part: found[part][name] for part in parts})
+        for name in read
+        if all(name in found[part] for part in parts)
+    }
+    _refuse_mixed(evaluations, {cell.run_id: placed[cell.label][1] for cell in cells})
     return Results(
         cells=cells,
-        split=split,
+        parts=tuple(parts),
         standing={name: run.standing for name, run in read.items()},
         damage={name: run.damage for name, run in read.items() if run.damage},
         evaluations=evaluations,
+        unfinished={name: tuple(part for part in parts if name not in found[part]) for name in read},
         frames=frames_of(cells, read),
         configs=configs,
         provenance={name: run.provenance for name, run in read.items()},
         seconds={name: run.seconds for name, run in read.items()},
-        places=_places(cells, configs),
+        places=placed,
         sweep=sweep,
     )
 
 
-def frames(store: Store, cells: Sequence[Cell] | None = None) -> Frames:
+def frames(store: Store, cells: Sequence[Cell] | None = None, *, cache: bool = True) -> Frames:
     """Runs, curves and scores of these cells, or of every run of the store, under all splits and protocols.
 
-    Raises:
-        RunError, SettingsError: no cells are given, and a run's identity or configuration cannot be read.
+    Unfinished, failed and unreadable runs are rows too: see the columns `status`, `standing` and `error` of `runs`.
+
+    Args:
+        store: where the runs are.
+        cells: with the labels that the caller gives; None takes every run, labelled by its method.
+        cache: read only runs that have changed since somebody asked last (`analysis.cache`).
     """
-    chosen = [cell_of(run) for run in store.runs()] if cells is None else list(cells)
-    return frames_of(chosen, {cell.run_id: read_run(store, cell.run_id) for cell in chosen})
+    run_ids = [run.id for run in store.runs()] if cells is None else [cell.run_id for cell in cells]
+    known = known_rows(store, run_ids) if cache else {name: read_rows(store, name) for name in run_ids}
+    chosen = [run.cell for run in known.values()] if cells is None else cells
+    return assemble(chosen, {name: run.rows for name, run in known.items()})
 
 
 def _places(cells: Sequence[Cell], configs: Mapping[str, RunConfig]) -> dict[str, Place]:
@@ -182,11 +210,27 @@ def _places(cells: Sequence[Cell], configs: Mapping[str, RunConfig]) -> dict[str
     return places({cell.label: cell.method for cell in cells}, of_label)
 
 
-def _refuse_mixed(evaluations: Sequence[Evaluation]) -> None:
-    if evaluations:
-        same_protocol([evaluation.scores.protocol for evaluation in evaluations])
-    questions = {evaluation.questions for evaluation in evaluations}
-    if len(questions) > 1:
+def _of_part(read: Mapping[str, RunRecord], part: str, wanted: str | None) -> dict[str, Evaluation]:
+    """Every run's evaluation on one part, by run id."""
+    of_runs = {name: run.evaluations.get(part, {}) for name, run in read.items()}
+    chosen = _common_folder(list(of_runs.values()), wanted)
+    return {name: found[chosen] for name, found in of_runs.items() if chosen in found}
+
+
+def _refuse_mixed(evaluations: Mapping[str, Measured], bases: Mapping[str, str]) -> None:
+    """Runs are compared with those on their own base model: another family may be asked in another way."""
+    together: dict[tuple[str, str], list[Evaluation]] = {}
+    for run_id, measured in evaluations.items():
+        for part, done in measured.parts.items():
+            together.setdefault((bases[run_id], part), []).append(done)
+    for found in together.values():
+        same_protocol([done.scores.protocol for done in found])
+    for part in {part for _, part in together}:
+        _refuse_other_questions([measured.parts[part] for measured in evaluations.values()])
+
+
+def _refuse_other_questions(found: Sequence[Evaluation]) -> None:
+    if len({done.questions for done in found}) > 1:
         raise ProtocolError(
             "the runs' verdicts are not on the same questions; delete the changed files and evaluate again."
         )

@@ -44,7 +44,7 @@ _WIDE = (0, (3, 3))
 _TWO_DASHES = (0, (4, 1, 4, 2))
 
 _OF_METHOD = {
-    "base": Look("#666666", ":", "s"),
+    "base": Look("#707070", ":", "s"),
     "sft": Look("#CC79A7", "--", "D"),
     "rft": Look("#0072B2", "-.", "^"),
     "sft_rft": Look("#009E73", _LONG, "v"),
@@ -68,19 +68,29 @@ _OF_VARIANTS = (
     Look("#CC6677", (0, (2, 1)), "8"),
     Look("#44AA99", (0, (6, 1, 2, 1)), "^"),
     Look("#666666", (0, (1, 2)), "v"),
-    Look("#CC79A7", (0, (3, 1, 1, 1)), "D"),
+    Look("#B66DFF", (0, (3, 1, 1, 1)), "D"),
 )
 """For rows beyond the first of a method; the later colours are Tol's muted ones."""
+
+SETS = {
+    "only_best": ("#E69F00", "#000000"),
+    "both": ("#333333", "#FFFFFF"),
+    "only_row": ("#0072B2", "#FFFFFF"),
+    "neither": ("#E6E6E6", "#000000"),
+}
+"""Colours of solved sets with the ink of the numbers on them; apart in grey too (luminance 0.44, 0.03, 0.16, 0.79)."""
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
+    "axes.titley": 1.0,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.grid.axis": "y",
     "axes.axisbelow": True,
     "grid.color": "#E6E6E6",
     "grid.linewidth": 0.5,
@@ -89,10 +99,17 @@ RC: dict[Any, Any] = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.4,
-    "savefig.dpi": 220,
+    "figure.dpi": 200,
+    "savefig.dpi": "figure",
+    "text.parse_math": False,
     "pdf.fonttype": 42,
+    "svg.fonttype": "path",
 }
-"""Matplotlib settings of every figure; fonttype 42 keeps text selectable in PDF."""
+"""Matplotlib settings of every figure.
+
+Text is never read as TeX: a row may be called `$x$`. In PDF it stays text (fonttype 42, which journals accept), in SVG
+it is outlines, so that it looks alike where DejaVu Sans is not installed.
+"""
 
 
 def looks(rows: Iterable[tuple[str, str]]) -> dict[str, Look]:

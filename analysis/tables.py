@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from analysis import summary
 from analysis.cells import Cell
@@ -15,6 +16,8 @@ from analysis.summary import Summary
 
 TO_BEST = Column("to_best", "To best", scale=100)
 P_BEST = Column("p_best", "p", digits=4, probability=True)
+BEHIND = "*"
+"""Stands after a score that is behind the best of its column by the corrected tests."""
 _MOST = 3
 """Most pass@k that get a column, and most rows whose comparison with the best a note spells out."""
 
@@ -89,7 +92,15 @@ def against_others(results: Results, metric: str, first: str, rows: Sequence[str
 
 
 def shown_metrics(results: Results) -> tuple[str, ...]:
-    """The metrics that tables have columns for: avg@n and at most three pass@k, the last among them."""
+    """The metrics that tables have columns for, the headline first.
+
+    Of a split avg@n and at most three pass@k, the last among them; of benchmarks their mean and each of them, and
+    pass@n of as many benchmarks as that, else of their mean alone.
+    """
+    parts = len(results.parts)
+    if parts > 1:
+        means, many = results.metrics[: parts + 1], results.metrics[parts + 1 :]
+        return (*means, *(many if parts <= _MOST else many[:1]))
     mean, many = results.metrics[:1], results.metrics[1:]
     if len(many) <= _MOST:
         return (*mean, *many)
@@ -133,17 +144,25 @@ def protocol_note(results: Results) -> tuple[str, ...]:
 def _columns(results: Results) -> tuple[Column, ...]:
     metrics = shown_metrics(results)
     scores = [Column(metric, f"{metric} (%)", scale=100, with_interval=True) for metric in metrics]
-    error = [Column("se_questions", "SE", scale=100, digits=2)] if scores else []
-    against = [TO_BEST, P_BEST] if scores else []
+    about = [Column("se_questions", "SE", scale=100, digits=2), TO_BEST, P_BEST]
+    nothing = [Column("scores", "Scores", numeric=False)]
     return (
         Column("method", "Method" if _are_methods(results) else "Row", numeric=False),
         Column("seeds", "Seeds"),
-        *(scores[:1] or [Column("scores", "Scores", numeric=False)]),
-        *error,
-        *against,
-        *scores[1:],
+        *(_arranged(results, scores, about) if scores else nothing),
         Column("response_tokens", "Length (tokens)", with_interval=True),
     )
+
+
+Item = TypeVar("Item")
+
+
+def _arranged(results: Results, scores: Sequence[Item], about: Sequence[Item]) -> tuple[Item, ...]:
+    """The headline with what is said about it, then the other scores; a mean stands behind its benchmarks."""
+    parts = len(results.parts)
+    if parts == 1:
+        return (scores[0], *about, *scores[1:])
+    return (*scores[1 : parts + 1], scores[0], *about, *scores[parts + 1 :])
 
 
 def _are_methods(results: Results) -> bool:
@@ -157,14 +176,19 @@ def _entries(results: Results, label: str, leaders: Mapping[tuple[str, str], Lea
         reason = Entry(reason=_reasons(results, label))
         return (*begin, reason, *[NOTHING] * (len(_columns(results)) - 3))
     own = {metric: best for (metric, of), best in leaders.items() if of == base}
-    scores = [
-        _entry(summary.of_metric(done, metric), best=best.supported and best.label == label)
-        for metric, best in own.items()
-    ]
+    scores = [_score(summary.of_metric(done, metric), label, best) for metric, best in own.items()]
     first = results.metrics[0]
     error = Entry(summary.question_error(done, first), reason=NOTHING.reason)
-    against = own[first].entries(label)
-    return (*begin, scores[0], error, *against, *scores[1:], _entry(summary.of_length(done)))
+    shown = _arranged(results, scores, [error, *own[first].entries(label)])
+    return (*begin, *shown, _entry(summary.of_length(done)))
+
+
+def _score(of: Summary, label: str, best: Leader) -> Entry:
+    """In bold where it is ahead of all others; with a mark where it is behind the best."""
+    entry, test = _entry(of), best.against.get(label)
+    behind = test is not None and test.decided and test.difference.value > 0
+    mark = entry.mark + (BEHIND if behind else "")
+    return replace(entry, best=best.supported and best.label == label, mark=mark)
 
 
 def _seeds(results: Results, label: str) -> Entry:
@@ -177,9 +201,9 @@ def _seeds(results: Results, label: str) -> Entry:
     return Entry(f"{len(done)}/{len(asked)}", reason=_reasons(results, label) if done else "")
 
 
-def _entry(of: Summary, best: bool = False) -> Entry:
+def _entry(of: Summary) -> Entry:
     mark = ONE_RUN if of.interval == "questions" else ""
-    return Entry(of.mean, of.half_width, of.interval, best, mark=mark)
+    return Entry(of.mean, of.half_width, of.interval, mark=mark)
 
 
 def _reasons(results: Results, label: str) -> str:
@@ -193,17 +217,17 @@ def _reasons(results: Results, label: str) -> str:
 def _legend(results: Results, leaders: Mapping[tuple[str, str], Leader]) -> tuple[str, ...]:
     if not leaders:
         return ()
-    questions = next(len(done.questions) for done in results.evaluations.values())
     repeated = len(results.bases) > 1
     where = " on the same base model" if repeated else ""
     told = [key for key in leaders if not repeated or key[0] == results.metrics[0]]
     return (
-        f"Mean over training seeds ± half-width of the 95% t-interval over seeds; {questions} questions of "
-        f"the {results.split} split. SE: standard error of {results.metrics[0]} over questions. "
+        f"Mean over training seeds ± half-width of the 95% t-interval over seeds; {results.questions} questions "
+        f"of {results.measured_on}. SE: standard error of {results.metrics[0]} over questions. "
         f"{ONE_RUN} one run: half-width of its interval over questions.",
         f"To best: {results.metrics[0]} minus that of the best row{where}, in points, with p of the paired "
         "bootstrap over questions and training seeds, Holm-corrected over the rows. Bold: ahead of every "
-        f"other row{where}, p < {SIGNIFICANCE}, at least {FEWEST_SEEDS} seeds.",
+        f"other row{where}; {BEHIND} behind the best of its column{where}: p < {SIGNIFICANCE}, at least "
+        f"{FEWEST_SEEDS} seeds.",
         *(why_not_bold(*key, leaders[key]) for key in told if not leaders[key].supported),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.intervals import Floats, average, interval, spread
-from eval.protocol import ProtocolRecord, same_protocol
+from eval.protocol import OF_ONE_BENCHMARK, ProtocolRecord, same_protocol
 from eval.results import (
     PROTOCOL_FILE,
     SCORES_FILE,
@@ -27,15 +27,6 @@ from prefix_rft.errors import DataError
 
 SCIENTIFIC = "scientific"
 """Folder, inside an evaluation's own, of the same samples graded with powers of ten read in any notation."""
-_OF_ONE_BENCHMARK = {
-    "split": "",
-    "questions": 0,
-    "content": "",
-    "samples": 0,
-    "data_checked": True,
-    "data_changes": (),
-}
-"""Fields of a record that say which benchmark it was."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +115,7 @@ def same_measure(evaluations: Sequence[Evaluated]) -> ProtocolRecord:
     """
     for name in dict.fromkeys(one.benchmark for one in evaluations):
         same_protocol([one.scores.protocol for one in evaluations if one.benchmark == name])
-    return same_protocol([one.scores.protocol.model_copy(update=_OF_ONE_BENCHMARK) for one in evaluations])
+    return same_protocol([one.scores.protocol.model_copy(update=OF_ONE_BENCHMARK) for one in evaluations])
 
 
 def average_of(evaluations: Sequence[Evaluated], metric: str = "avg") -> Estimate:

@@ -27,6 +27,17 @@ _LATER = ("system", "assistant_start", "think", "data_checked", "data_changes", 
 """Fields that records did not always have."""
 
 
+OF_ONE_BENCHMARK = {
+    "split": "",
+    "questions": 0,
+    "content": "",
+    "samples": 0,
+    "data_checked": True,
+    "data_changes": (),
+}
+"""Fields of a record that say which benchmark it was, emptied."""
+
+
 class ProtocolRecord(BaseModel):
     """A measurement, described so that two scores with equal records may be compared."""
 
@@ -189,12 +200,34 @@ def differences(one: ProtocolRecord, other: ProtocolRecord) -> dict[str, str]:
 
 def line(record: ProtocolRecord) -> str:
     """The record as one line to stand under a table."""
+    return f"Protocol {record.name} ({record.digest}): {_asked(record)}, {_how(record)}"
+
+
+def lines(records: Sequence[ProtocolRecord]) -> str:
+    """Records that differ in nothing but what was asked, as one line to stand under a table of all of them.
+
+    Raises:
+        ProtocolError: they differ in how it was asked; names the fields.
+    """
+    if len(records) == 1:
+        return line(records[0])
+    same_protocol([record.model_copy(update=OF_ONE_BENCHMARK) for record in records])
+    asked = "; ".join(_asked(record) for record in records)
+    return f"Protocol {records[0].name}: {asked}; all at {_how(records[0])}"
+
+
+def _asked(record: ProtocolRecord) -> str:
     return (
-        f"Protocol {record.name} ({record.digest}): {record.split}, {record.questions} questions "
-        f"(content {record.content[:8]}{_data(record)}) x {record.samples} samples, temperature "
-        f"{record.temperature:g}, top_p {record.top_p:g}, at most {record.max_tokens} tokens, seed {record.seed}, "
-        f"template {record.template}{_prompt(record)}; graded{_graded(record)} by {record.grader} within "
-        f"{record.verdict_seconds:g} s; sampled by {record.sampler} ({record.sampler_version})."
+        f"{record.split}, {record.questions} questions (content {record.content[:8]}{_data(record)}) x "
+        f"{record.samples} samples"
+    )
+
+
+def _how(record: ProtocolRecord) -> str:
+    return (
+        f"temperature {record.temperature:g}, top_p {record.top_p:g}, at most {record.max_tokens} tokens, seed "
+        f"{record.seed}, template {record.template}{_prompt(record)}; graded{_graded(record)} by {record.grader} "
+        f"within {record.verdict_seconds:g} s; sampled by {record.sampler} ({record.sampler_version})."
         + "".join(f" Note: {note}" for note in record.notes)
     )
 

@@ -172,13 +172,27 @@ def table(asked: SweepAndOverrides = None) -> None:
 
 
 @app.command()
-def report(asked: SweepAndOverrides = None, out: OutOption = Path("report")) -> None:
-    """Write a sweep's report: Markdown, CSV, LaTeX, figures."""
+def report(
+    asked: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SWEEP|OVERRIDE",
+            help="A file of sweeps/ without .yaml, or several (every sweep of which the store has runs if none is "
+            "named), then settings, e.g. store=runs.",
+        ),
+    ] = None,
+    out: OutOption = Path("report"),
+) -> None:
+    """Write the report of one sweep or of all: tables (Markdown, CSV, LaTeX), figures, one HTML page."""
     with exits():
-        from experiments.commands.asked import sweep_and_overrides
+        from experiments.commands.asked import any_sweeps_and_overrides
         from experiments.commands.report import report as write
+        from experiments.commands.reports import report_begun
 
-        raise typer.Exit(write(*sweep_and_overrides(asked or []), out, _today(), _console()))
+        names, overrides = any_sweeps_and_overrides(asked or [])
+        if len(names) == 1:
+            raise typer.Exit(write(names[0], overrides, out, _today(), _console()))
+        raise typer.Exit(report_begun(overrides, names, out, _today(), _console()))
 
 
 @app.command()
@@ -512,6 +526,24 @@ def dashboards(
         from experiments.commands.dashboards import dashboards as make
 
         raise typer.Exit(make(*sweeps_and_overrides(asked or []), out, _console()))
+
+
+@app.command()
+def notebooks(
+    asked: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME|OVERRIDE", help="Notebooks (all if none is named), then settings, e.g. store=runs."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for them.")] = Path("notebooks"),
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Seconds for one cell.")] = 600,
+) -> None:
+    """Execute the notebooks of analysis/notebooks against a store; write each as .ipynb and as one HTML page."""
+    with exits():
+        from experiments.commands.notebooks import notebooks as execute
+
+        raise typer.Exit(execute(asked or [], out, _console(), limit=limit))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from experiments.exits import CellsFailedError, CellsInterruptedError
-from experiments.mirroring import mirror_finished
+from experiments.mirroring import mirror_finished, tell_incomplete
 from experiments.plan import Plan, Task, plan
 from experiments.processes import Nursery, Worker, why_it_ended
 from experiments.progress import Display, Standing
@@ -73,6 +73,7 @@ def execute(configs: Sequence[RunConfig]) -> Report:
             report = executor.run()
         finally:
             executor.nursery.close()
+        tell_incomplete(executor.runs[run_id] for run_id in sorted(report.touched))
         if not report.interrupted:
             mirror_finished(store, [task for task in report.plan.tasks if task.id in report.done])
     return report

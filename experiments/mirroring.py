@@ -17,7 +17,7 @@ from prefix_rft.runs.lock import is_locked
 from prefix_rft.runs.metrics import METRICS_FILE
 from prefix_rft.runs.rollout_samples import ROLLOUT_SAMPLES_FILE
 from prefix_rft.runs.store import RunDir, Store
-from prefix_rft.runs.tracking import LOG_FILE, mirror_runs
+from prefix_rft.runs.tracking import INCOMPLETE, LOG_FILE, mirror_again, mirror_runs
 from prefix_rft.runs.tracking_labels import FOLDER, LABELS_FILE, add_label
 from prefix_rft.runs.tracking_position import POSITION_FILE
 from prefix_rft.settings import RunConfig
@@ -35,6 +35,27 @@ def mirror_finished(store: Store, tasks: Sequence[Task]) -> None:
         if store.path(task.id).is_dir():
             label(store.open(task.id), task.config)
     mirror_behind(store, [store.path(task.id) for task in offline])
+
+
+def tell_incomplete(runs: Iterable[RunDir]) -> None:
+    """Say on standard error which of these runs, followed by mirrors of their own, are not wholly in W&B."""
+    if behind := [run for run in runs if _was_cut_off(run)]:
+        print(incomplete(behind), file=sys.stderr)
+
+
+def incomplete(runs: Sequence[RunDir]) -> str:
+    """A line that says so, and how to mirror the rest."""
+    shown = ", ".join(run.id for run in runs)
+    return (
+        f"the mirror to W&B is incomplete ({shown}; why: {LOG_FILE} in the run's folder); nothing else is missing. "
+        f"Mirror the rest: {mirror_again([run.path for run in runs])}"
+    )
+
+
+def _was_cut_off(run: RunDir) -> bool:
+    """Whether the newest attempt's mirror failed."""
+    told = [event["event"] for event in run.events() if event["event"] in ("attempt", INCOMPLETE)]
+    return told[-1:] == [INCOMPLETE]
 
 
 def mirror_behind(store: Store, paths: Sequence[Path]) -> bool:

@@ -13,8 +13,9 @@ from experiments.grid import Grid
 from experiments.names import differences
 from experiments.plan import Plan, plan
 from experiments.sweeps import VARIANTS, Sweep
+from prefix_rft.data.schema import SPLITS
 from prefix_rft.errors import SettingsError
-from prefix_rft.runs.identity import evaluation_folder
+from prefix_rft.runs.identity import evaluations
 from prefix_rft.runs.store import Store
 from prefix_rft.settings import RunConfig
 
@@ -45,16 +46,20 @@ class Selection:
         return Store(self.configs[0].store)
 
     @property
-    def split(self) -> str:
-        """The split that the table is about: test where it is evaluated."""
-        splits = {split: None for config in self.configs for split in config.evaluation.splits}
-        return "test" if "test" in splits or not splits else next(iter(splits))
+    def parts(self) -> dict[str, str | None]:
+        """What the table is about: the benchmarks where there are any, else the test split where it is evaluated.
 
-    @property
-    def protocol(self) -> str | None:
-        """Folder of the protocol that all cells ask for; None where they differ in it."""
-        folders = {evaluation_folder(config) for config in self.configs}
-        return folders.pop() if len(folders) == 1 else None
+        Each with its protocol's folder; None where the cells differ in it.
+        """
+        asked = [dict(evaluations(config)) for config in self.configs]
+        names = dict.fromkeys(name for of_cell in asked for name in of_cell)
+        benchmarks = [name for name in names if name not in SPLITS]
+        shown = benchmarks or (["test"] if "test" in names or not names else list(names)[:1])
+        return {name: _same({of_cell.get(name) for of_cell in asked}) for name in shown}
+
+
+def _same(folders: set[str | None]) -> str | None:
+    return folders.pop() if len(folders) == 1 else None
 
 
 def select(name: str, overrides: Sequence[str] = ()) -> Selection:

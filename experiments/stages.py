@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from experiments.mirroring import label
+from experiments.mirroring import incomplete, label
 from prefix_rft.errors import RunError
 from prefix_rft.local.policy import find_device
 from prefix_rft.local.trainer import Progress
@@ -44,8 +45,8 @@ def mirrored(run: RunDir, config: RunConfig) -> Iterator[None]:
     try:
         yield
     finally:
-        if mirror is not None:
-            mirror.finish()
+        if mirror is not None and not mirror.finish():
+            print(incomplete([run]), file=sys.stderr)
 
 
 def train(run: RunDir, config: RunConfig, parent_id: str | None, state: StateWriter, stop: StopFlag) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from experiments.overrides import CONF, SWEEP
+from prefix_rft import plain_yaml
 from prefix_rft.errors import SettingsError, unknown
 from prefix_rft.settings import Settings, parse
 
@@ -21,7 +22,10 @@ VARIANTS = "variants"
 """What `compare` says where the rows of the table are the named variants."""
 SCALE = "scale"
 DEFAULT_SCALE = "toy"
-_BARE = re.compile(r"[\w./:@%+-]+")
+_BARE = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[a-z_/][\w./:@%+-]*", re.ASCII | re.IGNORECASE)
+"""Texts that Hydra's grammar reads as themselves without quotes: no numbers, no `true`, no `null`."""
+_BEFORE_QUOTE = re.compile(r"(\\*)('|\Z)")
+"""A quote or the text's end with its backslashes: elsewhere the grammar takes a backslash as it stands."""
 
 
 class Parts(Settings):
@@ -110,10 +114,16 @@ def load(name: str) -> Sweep:
 
 
 def read(file: Path) -> Sweep:
-    """A sweep from its file."""
+    """A sweep from its file, which is read again only when it changes."""
+    found = file.stat()
+    return _read(file, (found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=64)
+def _read(file: Path, stamp: tuple[int, int]) -> Sweep:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        values = plain_yaml.load(file.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise SettingsError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{file}: a sweep is a mapping with the keys {', '.join(Sweep.model_fields)}")
@@ -168,7 +178,7 @@ def _override_value(value: Value) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(_override_value, value))}]"
     if isinstance(value, str) and not _BARE.fullmatch(value):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return "'" + _BEFORE_QUOTE.sub(lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
     return str(value)
 
 

@@ -30,11 +30,6 @@ class Place:
     sheet: Sheet
     cell: Cell
 
-    @property
-    def split(self) -> str:
-        """Which split the sweep is about."""
-        return self.sheet.results.split
-
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -175,12 +170,13 @@ def _event(event: Mapping[str, Any]) -> list[str]:
 def _evaluated(run: Run) -> Iterator[Json]:
     """Samples of the evaluations that the tables are about, each once."""
     found = {
-        done.folder: place.split
+        done.folder: part
         for place in run.places
-        if (done := place.sheet.results.evaluations.get(run.id)) is not None
+        if (measured := place.sheet.results.evaluations.get(run.id)) is not None
+        for part, done in measured.parts.items()
     }
-    for folder, split in found.items():
-        yield {"split": split, "protocol": folder.name, "samples": samples.evaluated(folder)}
+    for folder, part in found.items():
+        yield {"split": part, "protocol": folder.name, "samples": samples.evaluated(folder)}
 
 
 def _score(row: Mapping[str, Any]) -> list[Any]:

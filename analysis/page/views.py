@@ -52,21 +52,20 @@ class TableView:
     """Name, file name and content of what can be taken along."""
 
 
-def of_table(key: str, caption: str, table: Table, file: str = "") -> TableView:
+def of_table(key: str, table: Table, file: str) -> TableView:
     """A table of the report.
 
     Args:
         key: unique on the page.
-        caption: above it.
-        table: what it shows.
-        file: name of its files without ending; empty offers none.
+        table: what it shows; its title is the caption.
+        file: name of its files without ending.
     """
     rows = (
         tuple(_cell(entry, column) for entry, column in zip(row.entries, table.columns, strict=True))
         for row in table.rows
     )
     columns = tuple((column.title, column.numeric) for column in table.columns)
-    return TableView(key, caption, columns, tuple(rows), table.notes, _files(table, file) if file else ())
+    return TableView(key, table.title, columns, tuple(rows), table.notes, _files(table, file))
 
 
 def cells_table(sheet: Sheet) -> TableView:
@@ -175,7 +174,7 @@ def _run_cell(results: Results, cell: Cell | None) -> CellView:
 
 def _score(results: Results, run_id: str) -> float | None:
     done = results.evaluations.get(run_id)
-    return None if done is None else float(done.question_scores(results.metrics[0]).mean())
+    return None if done is None else done.mean(results.metrics[0])
 
 
 def _run_row(run: Run, several: bool) -> Iterable[CellView]:
@@ -191,7 +190,7 @@ def _run_row(run: Run, several: bool) -> Iterable[CellView]:
     yield CellView(record.standing, state=state_word(record.standing))
     yield CellView("" if score is None else f"{100 * score:.1f}", "" if score is None else f"{score:.12g}")
     yield CellView(results.metrics[0] if score is not None else "")
-    length = "" if done is None else f"{done.scores.mean_tokens:.1f}"
+    length = "" if done is None else f"{done.mean_tokens:.1f}"
     yield CellView(length, length)
     yield CellView(short_duration(record.seconds) if record.seconds else "", f"{record.seconds:g}")
     yield CellView(_commit(run))

@@ -59,7 +59,7 @@ def html(sheets: Sequence[Sheet], store: Store, *, title: str, date: str) -> str
             policy=_policy(style, script),
             payload=Markup(script_json(data(store, sheets, runs))),
             overview=views.overview_table(sheets) if len(sheets) > 1 else None,
-            sweeps=[_sweep(sheet, date) for sheet in sheets],
+            sweeps=[_sweep(sheet) for sheet in sheets],
             all_runs=views.runs_table(runs, len(sheets) > 1),
             counts=_counts(runs),
             sources=_sources(runs),
@@ -99,7 +99,7 @@ def _hash(content: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode('ascii')}"
 
 
-def _sweep(sheet: Sheet, date: str) -> dict[str, Any]:
+def _sweep(sheet: Sheet) -> dict[str, Any]:
     tables = [
         {
             "title": section.title,
@@ -107,25 +107,13 @@ def _sweep(sheet: Sheet, date: str) -> dict[str, Any]:
             "after": section.after,
             "view": views.of_table(
                 f"{sheet.name}-{section.key}",
-                _caption(sheet, section.title, date),
                 section.table,
-                section.key if section.has_files else "",
+                section.key,
             ),
         }
         for section in sheet.sections
     ]
     return {"sheet": sheet, "facts": glance(sheet), "tables": tables, "cells": views.cells_table(sheet)}
-
-
-def _caption(sheet: Sheet, title: str, date: str) -> str:
-    """What the table is, at which commit and when; its protocol stands among its notes."""
-    commits = {
-        str(source["commit"])[:12]
-        for record in sheet.results.provenance.values()
-        if (source := record.get("source")) and source["commit"]
-    }
-    code = f"; code at {', '.join(sorted(commits))}" if commits else ""
-    return f"{sheet.title}: {title[0].lower()}{title[1:]} ({date}{code})."
 
 
 def _counts(runs: Sequence[Run]) -> list[tuple[str, int]]:

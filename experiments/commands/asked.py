@@ -12,8 +12,17 @@ DEFAULT_SWEEP = "main_results"
 ALL = "all"
 
 
-def sweeps_and_overrides(asked: Sequence[str]) -> tuple[list[str], list[str]]:
+def any_sweeps_and_overrides(asked: Sequence[str]) -> tuple[list[str], list[str]]:
+    """As `sweeps_and_overrides`; all sweeps where none is named."""
+    return sweeps_and_overrides(asked, otherwise=ALL)
+
+
+def sweeps_and_overrides(asked: Sequence[str], otherwise: str = DEFAULT_SWEEP) -> tuple[list[str], list[str]]:
     """Sweeps, as `name`, `sweep=name` or `+sweep=name,name`, and the other arguments.
+
+    Args:
+        asked: arguments of a command.
+        otherwise: what no name stands for.
 
     Raises:
         SettingsError: a sweep is named twice.
@@ -28,7 +37,8 @@ def sweeps_and_overrides(asked: Sequence[str]) -> tuple[list[str], list[str]]:
             overrides.append(argument)
         else:
             named.append(argument)
-    return _distinct(sweeps.names() if ALL in named else named or [DEFAULT_SWEEP]), overrides
+    named = named or [otherwise]
+    return _distinct(sweeps.names() if ALL in named else named), overrides
 
 
 def sweep_and_overrides(asked: Sequence[str]) -> tuple[str, list[str]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
-
+from prefix_rft import plain_yaml
 from prefix_rft.errors import SettingsError
 
 
@@ -37,12 +36,9 @@ def _pairs(words: Iterable[str], groups: Mapping[str, str]) -> Iterable[tuple[st
 
 def _value(word: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(
-            f"{word!r}: the value cannot be read ({reason}); quote it if it is text"
-        ) from None
+        return plain_yaml.load(text) if text else ""
+    except ValueError as error:
+        raise SettingsError(f"{word!r}: the value cannot be read ({error}); quote it if it is text") from None
 
 
 def _put(values: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:

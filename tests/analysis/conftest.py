@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,9 +87,26 @@ class Builder:
             for seed in range(seeds)
         ]
 
-    def evaluate(self, run: RunDir, correct_QS: Bits, **protocol: Any) -> Path:
-        """Samples, verdicts and scores; `protocol` changes fields of its record."""
-        folder = run.path / "eval" / "test" / evaluation_folder(run.config())
+    def on_benchmarks(
+        self,
+        method: str,
+        seed: int,
+        verdicts: Mapping[str, Sequence[Sequence[int]] | Bits],
+        /,
+        **changes: Any,
+    ) -> Cell:
+        """A finished run with these verdicts on benchmarks."""
+        run = self.new(method, seed, **changes)
+        StateWriter(run.path).attempt()
+        StateWriter(run.path).done()
+        for name, correct_QS in verdicts.items():
+            self.evaluate(run, np.array(correct_QS, dtype=np.bool_), name, name="luffy")
+        return cell_of(run)
+
+    def evaluate(self, run: RunDir, correct_QS: Bits, part: str = "test", /, **protocol: Any) -> Path:
+        """Samples, verdicts and scores on a split or benchmark; `protocol` changes fields of its record."""
+        own = evaluation_folder(run.config()) if part == "test" else "luffy-00000000"
+        folder = run.path / "eval" / part / own
         folder.mkdir(parents=True)
         pairs = [(f"q{q:03d}", s) for q in range(correct_QS.shape[0]) for s in range(correct_QS.shape[1])]
         write_rows(folder / "samples.parquet", SAMPLES, [Sample(q, s, "1#1$", 4, True, 7) for q, s in pairs])
@@ -95,7 +114,7 @@ class Builder:
             Verdict(q, s, bool(bit), "ok", "1") for (q, s), bit in zip(pairs, correct_QS.ravel(), strict=True)
         ]
         write_rows(folder / "verdicts.parquet", VERDICTS, verdicts)
-        record = record_of(correct_QS, **protocol)
+        record = record_of(correct_QS, **{"split": part} | protocol)
         write_json(folder / "protocol.json", {"subject": run.id, "protocol": record.model_dump(mode="json")})
         write_scores(folder, score(folder, record, run.id, [k for k in PASS_AT if k <= record.samples]))
         return folder
@@ -146,3 +165,21 @@ def build(tmp_path: Path) -> Builder:
 @pytest.fixture
 def make_verdicts() -> Any:
     return verdicts
+
+
+@pytest.fixture
+def pdflatex() -> Any:
+    """Sets the files <name>.tex of a folder in one article, and gives what pdflatex said."""
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed: apt-get install texlive-latex-recommended")
+
+    def compiled(folder: Path, names: Iterable[str]) -> str:
+        inputs = "\n".join(f"\\input{{{name}}}\\clearpage" for name in names)
+        text = f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx}}\\begin{{document}}\n{inputs}\n\\end{{document}}\n"
+        (folder / "paper.tex").write_text(text)
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
+        return done.stdout
+
+    return compiled

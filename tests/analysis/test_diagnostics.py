@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from analysis.diagnostics import GROUPS, diagnostics
+from analysis.diagnostics import GROUPS, Series, diagnostic_figure, diagnostics
 from analysis.results import load_results
 from prefix_rft.runs.metrics import MetricsWriter
 
@@ -90,8 +91,44 @@ def test_base_models_stand_side_by_side(build):
         ]
     ]
     picture = drawn(build, cells)["diagnostics_tokens"]
-    assert titles(picture) == [f"Entropy of explored tokens (nats), base_seed={base}" for base in (0, 2)]
+    assert titles(picture) == [f"base_seed={base}\nEntropy of explored tokens (nats)" for base in (0, 2)]
     assert [[text.get_text() for text in axes.texts] for axes in picture.figure.axes] == [["a", "b"]] * 2
+
+
+def curves(**series: list[float]) -> pd.DataFrame:
+    steps = range(1, len(next(iter(series.values()))) + 1)
+    return pd.DataFrame({"label": "a", "run_id": "r", "step": steps, "reward": 0.1, **series})
+
+
+def test_panels_of_one_quantity_share_limits_that_hold_every_base_model(build):
+    low, high = ([{"reward": 0.1, "entropy": value}] * 2 for value in (0.2, 0.9))
+    cells = [
+        type(cell)(cell.run_id, cell.method, cell.seed, f"{name}, base_seed={base}")
+        for name, method in (("a", "rft"), ("b", "prefix_rft"))
+        for base, rows in ((0, low), (2, high))
+        for cell in [trained(build, method, 0, *rows, model={"kind": "tiny", "base_seed": base})]
+    ]
+    for axes in drawn(build, cells)["diagnostics_tokens"].figure.axes:
+        assert axes.get_ylim() == pytest.approx((0, 1.06 * 0.9))
+
+
+def test_one_spike_does_not_hide_the_rest_and_is_told():
+    values = [1.0] * 39 + [50.0]
+    (axes,) = diagnostic_figure(curves(grad_norm_imitated=values), GROUPS["gradients"][:1]).axes
+    # Smoothed over two steps the spike is 25.5; the usual values are 1.
+    assert axes.get_ylim()[1] == pytest.approx(1.06 * 1.3)
+    assert axes.texts[0].get_text() == "up to 25.5"
+
+
+def test_a_gap_of_rewards_has_a_line_at_zero_and_room_below():
+    (axes,) = diagnostic_figure(curves(reward_gap=[0.5, -0.5]), GROUPS["rewards"][:1]).axes
+    assert axes.get_ylim() == pytest.approx((-53, 53))
+    assert any(list(line.get_ydata()) == [0, 0] for line in axes.lines)
+
+
+def test_nothing_to_draw_is_an_error_that_names_the_quantities():
+    with pytest.raises(ValueError, match="none of entropy is in these curves"):
+        diagnostic_figure(curves(entropy=[0.0, 0.0]), [Series("entropy", "Entropy")])
 
 
 @pytest.mark.parametrize("group", GROUPS)

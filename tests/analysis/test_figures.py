@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from analysis.drawing import band, spread
-from analysis.figures import final_scores, learning_curves, pass_at_k, pictures
+from analysis.drawing import band, left_out, of_rollouts, rows_of
+from analysis.figure_curves import learning_curves
+from analysis.figure_scores import final_scores, score_frame, scores_by_benchmark
+from analysis.figures import pictures
 from analysis.results import load_results
 from analysis.style import NAMES, darker, looks
 
@@ -43,36 +41,12 @@ def test_nothing_recorded_gives_no_band():
     assert band(curve_frame({"a": [None, None]}), "reward") is None
 
 
-@given(wanted=st.lists(st.floats(0, 100), min_size=1, max_size=8))
-def test_labels_keep_their_order_their_distance_and_the_axis(wanted):
-    placed = spread(wanted, gap=7, low=-3, high=103)
-    by_height = sorted(placed)
-    assert all(high - low >= 7 - 1e-9 for low, high in pairwise(by_height))
-    assert by_height[0] >= -3 - 1e-9
-    assert by_height[-1] <= 103 + 1e-9
-    assert sorted(range(len(wanted)), key=lambda i: (wanted[i], i)) == sorted(
-        range(len(wanted)), key=lambda i: placed[i]
-    )
-
-
-def test_labels_with_room_stay_where_they_are():
-    assert spread([10.0, 90.0, 50.0], gap=7, low=0, high=100) == [10.0, 90.0, 50.0]
-
-
-def test_labels_that_collide_are_centred_where_they_want_to_be():
-    assert spread([50.0, 50.0, 50.0], gap=10, low=0, high=100) == [40.0, 50.0, 60.0]
-    assert spread([0.0, 0.0], gap=10, low=0, high=100) == [0.0, 10.0]
-
-
-def test_labels_without_room_hang_from_the_top():
-    assert spread([1.0, 2.0, 3.0], gap=10, low=0, high=15) == [-5.0, 5.0, 15.0]
-
-
 def test_curves_show_rollouts_as_lines_and_sft_as_a_level(build, make_verdicts):
     cells = [build.done(method, 0, make_verdicts(0.5, method)) for method in ("sft", "rft")]
     build.curve(cells[0].run_id, [None] * 4, {2: 0.4, 4: 0.6})
     build.curve(cells[1].run_id, [0.1, 0.2, 0.3, 0.4], {2: 0.25, 4: 0.35})
-    reward, accuracy = learning_curves(load_results(build.store, cells)).axes
+    results = load_results(build.store, cells)
+    reward, accuracy = learning_curves(results.frames.curves, rows_of(results)).axes
     assert [text.get_text() for text in reward.texts] == ["RFT"]
     assert [text.get_text() for text in accuracy.texts] == ["RFT", "SFT"]
     np.testing.assert_allclose(reward.lines[0].get_ydata(), [10, 20, 30, 40])
@@ -80,12 +54,59 @@ def test_curves_show_rollouts_as_lines_and_sft_as_a_level(build, make_verdicts):
     np.testing.assert_allclose(accuracy.lines[1].get_ydata(), [60, 60])
 
 
+def test_steps_without_a_decoded_token_are_not_rollout_steps():
+    rows = [("sft", None, 0.0), ("rft", 0.1, 9.0), ("only hybrids", None, 7.0), ("base", None, None)]
+    curves = pd.DataFrame(rows, columns=["label", "reward", "decode_steps"])
+    assert of_rollouts(curves) == {"rft", "only hybrids"}
+
+
 def test_scores_figure_lists_rows_from_the_top_with_their_numbers(build):
     cells = [build.done("base", 0, [[1, 0, 0, 0]] * 4), build.done("sft", 0, [[1, 1, 0, 0]] * 4)]
-    (axes,) = final_scores(load_results(build.store, cells)).axes
+    results = load_results(build.store, cells)
+    (axes,) = final_scores(score_frame(results, results.metrics[:1]), rows_of(results)).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["SFT", "Base"]
     at = {text.get_position()[1]: text.get_text().split(" ")[0] for text in axes.texts}
     assert at == {0: "50.0", 1: "25.0"}
+
+
+def test_the_interval_of_a_score_is_drawn_from_end_to_end_within_the_axis():
+    scores = pd.DataFrame(
+        [("a", "avg@4", 60.0, 5.0, False, (55.0, 65.0)), ("b", "avg@4", 99.0, 3.0, False, (99.0,))],
+        columns=["label", "panel", "mean", "half_width", "one_run", "seeds"],
+    )
+    (axes,) = final_scores(scores).axes
+    spans = [collection.get_segments()[0] for collection in axes.collections]
+    np.testing.assert_allclose([span[:, 0] for span in spans], [[55, 65], [96, 100]])
+    assert [text.get_text() for text in axes.texts] == ["60.0 ± 5.0", "99.0 ± 3.0"]
+    seeds, mean = axes.lines[:2]
+    assert list(seeds.get_xdata()) == [55, 65]
+    assert list(mean.get_xdata()) == [60]
+
+
+def test_benchmarks_have_a_panel_each_and_one_for_their_mean(build):
+    bits = {"aime24": [[1, 0]] * 4, "amc": [[1, 1]] * 2, "minerva": [[0, 0]] * 3}
+    cells = [build.on_benchmarks("sft", seed, bits) for seed in range(2)]
+    results = load_results(build.store, cells, parts=dict.fromkeys(bits))
+    frame = score_frame(results, results.metrics[:4])
+    figure = scores_by_benchmark(frame, rows_of(results))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        f"{name} (%)" for name in ("Avg", "AIME24", "AMC", "Minerva")
+    ]
+    assert [axes.lines[1].get_xdata()[0] for axes in figure.axes] == [50, 50, 100, 0]
+    assert "scores_by_benchmark" in [picture.name for picture in pictures(results)]
+
+
+def test_no_score_and_an_unknown_interval_still_draw():
+    empty = pd.DataFrame(columns=["label", "panel", "mean", "half_width", "one_run", "seeds"])
+    assert len(final_scores(empty).axes) == 1
+    one = pd.DataFrame([("a", "avg@4", 0.0, float("nan"), False, (0.0,))], columns=empty.columns)
+    assert [text.get_text() for text in final_scores(one).axes[0].texts] == ["0.0"]
+
+
+def test_rows_of_one_reason_are_named_together():
+    said = left_out({"a": "not started", "b": "not trained", "c": "not started"})
+    assert said == "Not drawn: a, c (not started); b (not trained)."
+    assert left_out({}) == ""
 
 
 def test_methods_keep_their_look_whatever_else_is_shown():
@@ -113,20 +134,21 @@ def test_variants_take_colours_that_no_method_in_the_figure_has():
     assert shown["keep 1"].colour not in {shown["Prefix-RFT"].colour, shown["UFT"].colour}
 
 
-def test_pass_at_k_grows_over_the_k_that_were_asked_for(build):
-    half = [[1, 1, 0, 0]] * 4
-    results = load_results(build.store, [build.done("sft", 0, half)])
-    (axes,) = pass_at_k(results).axes
-    # 2 of 4 right: pass@1 is 1/2, pass@2 is 1 - C(2,2)/C(4,2) = 5/6.
-    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 50], [2, 500 / 6]])
-
-
 def test_two_values_of_k_make_no_figure(build, make_verdicts):
     results = load_results(build.store, [build.done("sft", 0, make_verdicts(0.5))])
-    assert [picture.name for picture in pictures(results)] == ["learning_curves", "scores"]
+    assert [picture.name for picture in pictures(results)] == ["scores"]
+
+
+def test_captions_say_how_many_problems_and_seeds_and_who_is_missing(build, make_verdicts):
+    cells = [build.done("sft", seed, make_verdicts(0.5, seed)) for seed in range(2)]
+    waiting = build.new("rft", 0)
+    cells.append(type(cells[0])(waiting.id, "rft", 0, "RFT"))
+    found = {picture.name: picture.caption for picture in pictures(load_results(build.store, cells))}
+    assert "n: 60 questions of the test split, 2 training seeds a row." in found["scores"]
+    assert "Not drawn: RFT (not started)." in found["scores"]
 
 
 @pytest.mark.parametrize("method", ["sft", "base"])
 def test_a_store_without_curves_still_draws(build, make_verdicts, method):
     results = load_results(build.store, [build.done(method, 0, make_verdicts(0.5))])
-    assert len(learning_curves(results).axes) == 2
+    assert len(learning_curves(results.frames.curves, rows_of(results)).axes) == 2

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-import subprocess
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -63,15 +62,20 @@ def test_csv_keeps_unrounded_shares():
     assert [row["avg@32_best"] for row in rows] == ["false", "true", ""]
 
 
+def test_latex_knows_every_character_that_it_leaves_as_it_is():
+    table = Table("a ≈ b", (Column("x", "β\u202e", numeric=False),), (Row((Entry("−1… é\n✓"),)),))
+    text = render.latex(table)
+    assert "a $\\approx$ b" in text
+    assert "[U+03B2][U+202E]" in text
+    assert "$-$1\\dots{} é [U+2713]" in text
+
+
 @pytest.mark.slow
-def test_latex_compiles_with_booktabs_alone(tmp_path):
-    if shutil.which("pdflatex") is None:
-        pytest.skip("pdflatex is not installed")
-    (tmp_path / "table.tex").write_text(render.latex(TABLE))
-    (tmp_path / "paper.tex").write_text(
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n\\input{table}\n"
-        "\\begin{table}\\input{table}\\caption{x}\\end{table}\\end{document}\n"
-    )
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
+def test_latex_compiles(pdflatex, tmp_path):
+    odd = replace(TABLE, title="Every character: " + " ".join(map(chr, range(33, 0x180))))
+    wide = replace(TABLE, columns=TABLE.columns * 4, rows=tuple(Row(row.entries * 4) for row in TABLE.rows))
+    for name, table in {"small": TABLE, "odd": odd, "wide": wide}.items():
+        (tmp_path / f"{name}.tex").write_text(render.latex(table, f"tab:{name}"))
+    said = pdflatex(tmp_path, ["small", "odd", "wide"])
+    assert "Overfull" not in said
+    assert "Missing character" not in said

@@ -33,9 +33,11 @@ def cells(build, make_verdicts):
 def test_the_folder_holds_everything_and_the_page_links_to_it(build, cells, tmp_path):
     written = write_report(build.store, tmp_path / "report", cells, date="2026-11-21", title="Main table")
     names = {str(path.relative_to(tmp_path / "report")) for path in written}
-    drawn = ("learning_curves", "scores")
-    figures = {f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf")}
-    texts = {"report.md", "index.html", "table.md", "table.csv", "table.tex", "scores.csv", "curves.csv"}
+    drawn = {path.stem for path in written if path.suffix == ".png"}
+    assert drawn >= {"learning_curves", "scores", "differences", "problems", "solved_sets"}
+    figures = {f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf", "svg")}
+    tables = {f"{name}.{kind}" for name in ("table", "orderings", "published") for kind in ("md", "csv", "tex")}
+    texts = {"report.md", "index.html", "scores.csv", "curves.csv"} | tables
     assert names == figures | texts
     assert all(path.stat().st_size > 0 for path in written)
     page = written[0].read_text()

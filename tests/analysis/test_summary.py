@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from analysis.results import load_results
-from analysis.summary import of_length, of_metric, question_error, seed_half_width
+from analysis.summary import of_length, of_metric, question_error, satterthwaite, seed_half_width
 
 ALL_RIGHT = [[1, 1, 1, 1]] * 2
 HALF_RIGHT = [[1, 1, 1, 1], [0, 0, 0, 0]]
@@ -40,7 +42,7 @@ def test_question_error_averages_the_seeds_first(build):
 def test_a_single_run_takes_the_interval_over_questions_of_its_scores(build, make_verdicts):
     cell = build.done("base", 0, make_verdicts(0.5, "base"))
     done = load_results(build.store, [cell]).evaluated("Base")
-    low, high = done[0].scores.metrics["avg@4"].ci95
+    low, high = done[0].parts["test"].scores.metrics["avg@4"].ci95
     of = of_metric(done, "avg@4")
     assert (of.interval, of.half_width) == ("questions", (high - low) / 2)
 
@@ -49,4 +51,13 @@ def test_a_single_run_takes_the_interval_over_questions_of_its_scores(build, mak
 def test_scores_recomputed_from_verdicts_are_the_stored_ones(build, make_verdicts, metric):
     cell = build.done("rft", 0, make_verdicts(0.3, "rft"))
     (done,) = load_results(build.store, [cell]).evaluated("RFT")
-    assert done.question_scores(metric).mean() == pytest.approx(done.scores.metrics[metric].value, abs=1e-12)
+    stored = done.parts["test"].scores.metrics[metric]
+    assert done.mean(metric) == pytest.approx(stored.value, abs=1e-12)
+
+
+def test_degrees_of_freedom_add_up_for_equal_variances_and_follow_the_largest():
+    assert satterthwaite([1.0, 1.0], [4, 4]) == 8
+    assert satterthwaite([1.0, 0.0], [4, 2]) == 4
+    # (1 + 3)^2 / (1/2 + 9/4)
+    assert satterthwaite([1.0, 3.0], [2, 4]) == pytest.approx(16 / 2.75)
+    assert math.isinf(satterthwaite([0.0, 0.0], [2, 2]))

@@ -132,11 +132,27 @@ def test_the_distance_to_the_best_stands_with_its_p(build):
     assert (shown(table, "SFT", "to_best"), shown(table, "SFT", "p_best")) == ("-50.0", "<0.0001")
 
 
+def test_a_score_that_is_surely_behind_the_best_of_its_column_is_marked(build):
+    right, half = [[1, 1, 1, 1]] * 40, [[1, 1, 0, 0]] * 40
+    cells = [build.done("sft", seed, half) for seed in (0, 1)]
+    cells += [build.done("rft", seed, right) for seed in (0, 1)]
+    cells += [build.done("prefix_rft", seed, right) for seed in (0, 1)]
+    table = main_table(load_results(build.store, cells))
+    marks = {label: entry(table, label, "avg@4").mark for label in ("SFT", "RFT", "Prefix-RFT")}
+    assert marks == {"SFT": "*", "RFT": "", "Prefix-RFT": ""}
+    assert "* behind the best of its column" in table.notes[1]
+
+
 def test_many_pass_at_k_get_three_columns_the_last_among_them(build, make_verdicts):
     results = load_results(build.store, [build.done("sft", 0, make_verdicts(0.5))])
     many = ("avg@512", *(f"pass@{2**i}" for i in range(1, 10)))
-    few = SimpleNamespace(metrics=many[:4])
-    assert shown_metrics(SimpleNamespace(metrics=many)) == ("avg@512", "pass@8", "pass@64", "pass@512")
+    few = SimpleNamespace(metrics=many[:4], parts=("test",))
+    assert shown_metrics(SimpleNamespace(metrics=many, parts=("test",))) == (
+        "avg@512",
+        "pass@8",
+        "pass@64",
+        "pass@512",
+    )
     assert shown_metrics(few) == many[:4]
     assert shown_metrics(results) == ("avg@4", "pass@2")
 
@@ -145,7 +161,7 @@ def test_a_sweep_on_validation_says_so(build, make_verdicts):
     cells = [build.done("sft", 0, make_verdicts(0.5))]
     run = build.store.path(cells[0].run_id)
     (run / "eval" / "test").rename(run / "eval" / "validation")
-    table = main_table(load_results(build.store, cells, split="validation"))
+    table = main_table(load_results(build.store, cells, parts={"validation": None}))
     assert "60 questions of the validation split" in table.notes[0]
     without = main_table(load_results(build.store, cells))
     assert shown(without, "SFT", "scores") == "not evaluated on test"
@@ -158,7 +174,8 @@ def test_a_table_takes_the_protocol_it_asks_for(build, make_verdicts):
     shutil.copytree(own, own.with_name("pass512-00000000"))
     with pytest.raises(ProtocolError, match="Name the one wanted"):
         load_results(build.store, [cell])
-    assert load_results(build.store, [cell], folder=own.name).evaluated("SFT")[0].folder == own
+    (done,) = load_results(build.store, [cell], parts={"test": own.name}).evaluated("SFT")
+    assert done.parts["test"].folder == own
 
 
 def test_an_empty_row_says_why(build, make_verdicts):

@@ -12,7 +12,7 @@ from experiments.selection import label, select
 from experiments.sweeps import Sweep
 from hydra_plugins.prefix_rft_launchers.grid import GridSweeper
 from prefix_rft.errors import SettingsError
-from prefix_rft.runs.identity import evaluation_folder
+from prefix_rft.runs.identity import benchmark_folder, evaluation_folder
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_the_main_sweep_has_the_base_and_every_method_and_seed_under_the_methods
     assert rows(selected) == [("Base", None), *((name, seed) for name in methods for seed in (0, 1, 2))]
     assert {config.sweep for config in selected.configs} == {"main_results"}
     assert len({cell.run_id for cell in selected.cells}) == 25
-    assert (selected.split, selected.protocol) == ("test", evaluation_folder(selected.configs[0]))
+    assert selected.parts == {"test": evaluation_folder(selected.configs[0])}
 
 
 def test_a_varied_setting_that_is_given_keeps_to_what_is_given():
@@ -87,12 +87,24 @@ def test_a_refused_override_names_the_sweep_and_the_rows(with_sweep):
 
 def test_a_table_of_validation_is_about_validation(with_sweep):
     with_sweep(vary={"seed": [0]}, compare="seed", fixed={"evaluation.splits": ["validation"]})
-    assert select("tuning").split == "validation"
+    assert list(select("tuning").parts) == ["validation"]
 
 
 def test_cells_of_several_protocols_have_no_common_one(with_sweep):
     with_sweep(vary={"evaluation.seed": [0, 1]}, compare="evaluation.seed")
-    assert select("protocols").protocol is None
+    assert select("protocols").parts == {"test": None}
+
+
+def test_a_table_of_benchmarks_is_about_all_of_them(with_sweep):
+    with_sweep(vary={"seed": [0]}, compare="seed", fixed={"evaluation": "paper"})
+    selected = select("main")
+    assert list(selected.parts) == ["aime24", "aime25", "amc", "math500", "minerva", "olympiad"]
+    assert set(selected.parts.values()) == {benchmark_folder(selected.configs[0])}
+
+
+def test_benchmarks_beside_a_split_are_what_the_table_is_about(with_sweep):
+    with_sweep(vary={"seed": [0]}, compare="seed", fixed={"evaluation.benchmarks.names": ["aime24"]})
+    assert list(select("main").parts) == ["aime24"]
 
 
 @pytest.mark.parametrize("name", ["main_results", "mini_batches"])

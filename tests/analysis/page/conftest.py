@@ -136,7 +136,7 @@ class Writer:
             reproduces="Table 1",
             note="",
             results=results,
-            sections=sections(results),
+            sections=sections(results, "Main results", "2026-11-21"),
             commands=Commands("python -m experiments.run --multirun +sweep=main_results", lines),
         )
         return replace(sheet, **changes)

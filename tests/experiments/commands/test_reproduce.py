@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from experiments.commands import reports
 from experiments.commands import reproduce as command
 from experiments.commands.reproduce import reproduce
 from experiments.execute import Report
@@ -70,14 +71,14 @@ def test_every_sweep_has_a_folder_and_the_index_leads_to_it(tmp_path, executed, 
 
 
 def test_a_report_that_cannot_be_written_costs_no_other(tmp_path, executed, console, monkeypatch):
-    load = command.load
+    load = reports.load
 
     def damaged(selection):
         if selection.name == "main_results":
             raise RunError("two runs stand in one place")
         return load(selection)
 
-    monkeypatch.setattr(command, "load", damaged)
+    monkeypatch.setattr(reports, "load", damaged)
     with pytest.raises(CellsFailedError, match="1 of 2 reports failed:\n  main_results: RunError: two runs"):
         reproduce(SWEEPS, [*FEW, f"store={tmp_path / 'runs'}"], tmp_path / "out", "2026-11-21", console)
     assert (tmp_path / "out" / "pass_at_k" / "report.md").exists()
