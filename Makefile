@@ -13,8 +13,12 @@ VLLM_VERL ?= .venv-vllm-verl
 # verl asks for the version of a package called vllm, and vLLM itself looks there whether it was built for a CPU.
 VLLM_NAME := $(VLLM_VERL)/lib/python3.11/site-packages/vllm-0.24.0+cpu.dist-info
 
+FUZZ ?= .venv-fuzz
+AUDIT ?= .venv-audit
+SECONDS ?= 60
+
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-browser lighteval test-lighteval vllm test-vllm test-verl vllm-verl test-vllm-verl test-slurm slurm-sandbox slurm-sandbox-stop test-all verl lint bench clean
+.PHONY: help demo docs fuzz audit test test-browser lighteval test-lighteval vllm test-vllm test-verl vllm-verl test-vllm-verl test-slurm slurm-sandbox slurm-sandbox-stop test-all verl lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -111,6 +115,23 @@ bench: $(VENV)/.installed-bench ## speed and memory against peers, written to be
 	$(BIN)/python -m benchmarks.local_step
 	$(BIN)/python -m benchmarks.grading --lighteval $(LIGHTEVAL)
 
+$(FUZZ)/.installed: $(VENV)/.installed-dev requirements/fuzz.txt
+	$(BIN)/python -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/fuzz.txt
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > $(FUZZ)/lib/python3.11/site-packages/project.pth
+	@touch $@
+
+fuzz: $(FUZZ)/.installed ## every parser under atheris for SECONDS each (FUZZ is an environment of its own); what breaks stays in build/fuzz
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(FUZZ)/bin/python tests/fuzz/atheris_targets.py build/fuzz $(SECONDS)
+
+$(AUDIT)/.installed: $(BIN)/python requirements/audit.txt
+	$(BIN)/python -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/audit.txt
+	@touch $@
+
+audit: $(AUDIT)/.installed ## known faults in what the lock pins; needs a network that reaches api.osv.dev or pypi.org
+	$(AUDIT)/bin/python requirements/audit.py
+
 clean: ## remove the virtual environment and caches; runs and reports stay
-	rm -rf $(VLLM_VERL) $(VENV_VLLM)
+	rm -rf $(VLLM_VERL) $(VENV_VLLM) $(FUZZ) $(AUDIT)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -23,6 +23,7 @@ from analysis.drawing import (
     Rows,
     band,
     by_label,
+    counts,
     draw_bands,
     of_rollouts,
     rows_in,
@@ -67,7 +68,8 @@ GROUPS: Mapping[str, Sequence[Series]] = {
 """The figures, each with its panels from the top."""
 
 _USUAL, _OUTLYING = 0.95, 3
-"""An axis leaves out what lies beyond three times the 95th percentile of the bands' upper ends, and says how far."""
+"""Where the greatest value is over three times the 95th percentile of the bands' upper ends, the axis ends above that
+percentile and says how far the spike goes."""
 
 Found = Mapping[Series, Mapping[str, Band]]
 
@@ -75,10 +77,13 @@ Found = Mapping[Series, Mapping[str, Band]]
 def diagnostics(results: Results) -> Iterator[Picture]:
     """The figures of those quantities that some run has recorded."""
     rows, of_row = rows_of(results), _trained(results.frames.curves)
+    n = counts(results, [label for label in results.labels if label in of_row])
     for name, series in GROUPS.items():
         found = {one: _bands(of_row, one) for one in series}
         if any(map(_tells, found.values())):
-            yield Picture(f"diagnostics_{name}", _figure(rows, found), _caption(found, len(of_row)))
+            yield Picture(
+                f"diagnostics_{name}", _figure(rows, found), sentence(_caption(found, len(of_row)), n)
+            )
 
 
 def diagnostic_figure(curves: pd.DataFrame, series: Sequence[Series], rows: Rows | None = None) -> Figure:
@@ -155,15 +160,22 @@ def _limits(line: Sequence[Axes], series: Series, bands: Mapping[str, Band]) -> 
     """Of the panels of one quantity: from zero where nothing is negative, up to the greatest seed."""
     low = min(float(curve.low_S.min()) for curve in bands.values())
     high = max(float(curve.high_S.max()) for curve in bands.values())
-    usual = float(np.quantile(np.concatenate([curve.high_S for curve in bands.values()]), _USUAL))
-    if high > _OUTLYING * usual > 0:
+    if _spiked(bands):
         at: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 6.5}
         line[0].annotate(f"up to {high:.3g}", (0.99, 0.97), **at)
-        high = 1.3 * usual
+        high = 1.3 * _usual(bands)
     line[0].set_ylim(0.0 if low >= 0 else 1.06 * low, 1.06 * max(high, 0.0) or 1.0)
     line[0].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     for axes in line if series.signed else ():
         axes.axhline(0, color="#444444", linewidth=0.6, zorder=1)
+
+
+def _usual(bands: Mapping[str, Band]) -> float:
+    return float(np.quantile(np.concatenate([curve.high_S for curve in bands.values()]), _USUAL))
+
+
+def _spiked(bands: Mapping[str, Band]) -> bool:
+    return max(float(curve.high_S.max()) for curve in bands.values()) > _OUTLYING * _usual(bands) > 0
 
 
 def _caption(found: Found, trained: int) -> str:
@@ -178,6 +190,9 @@ def _caption(found: Found, trained: int) -> str:
         f"Not recorded by any of these runs: {', '.join(missing)}." if missing else "",
         f"Zero throughout, not drawn: {', '.join(still)}." if still else "",
         "Rows at zero throughout are left out of a panel." if partly else "",
+        "An axis that cuts a spike off says how far it goes."
+        if any(map(_spiked, filter(None, found.values())))
+        else "",
         "A row without a quantity (a method without imitated tokens has no entropy of theirs) is not in its panel."
         if fewer
         else "",

@@ -29,7 +29,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 """The formats, and what keeps dates and versions out of them; most of a PNG's time would go into packing it tighter."""
 _PATH = re.compile(r'(?<= d=")[^"]+')
 _DECIMALS = re.compile(r"(\d\.\d\d)\d+")
-_USELESS = ("GSUB", "GPOS", "GDEF", "kern", "FFTM")
+_USELESS = ("GSUB", "GPOS", "GDEF", "kern")
 """Tables of a font that say how glyphs combine: of no use in a PDF, whose glyphs are placed already."""
 _KEPT = frozenset(
     chr(code)
@@ -106,11 +106,15 @@ def _quick_fonts() -> Iterator[None]:
 @cache
 def _copy(file: str) -> bytes:
     options = subset.Options(retain_gids=True, glyph_names=True, notdef_outline=True, recommended_glyphs=True)
-    options.drop_tables += _USELESS
+    options.drop_tables += ["FFTM"]  # FontForge's time stamp
+    options.layout_features = ["*"]  # ligatures and other forms of the kept characters are kept too
     copy = subset.Subsetter(options)
     copy.populate(unicodes=map(ord, _KEPT))
     buffer = BytesIO()
     with TTFont(file, recalcTimestamp=False) as font:
         copy.subset(font)
+        for table in _USELESS:
+            if table in font:
+                del font[table]
         font.save(buffer)
     return buffer.getvalue()

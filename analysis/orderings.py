@@ -84,7 +84,7 @@ def sources(found: Iterable[Finding]) -> tuple[Source, ...]:
 
 
 def _metric(results: Results, claim: Claim) -> str:
-    """The headline; of a claim on many samples pass@k of the largest k, on the claim's own benchmark where it is one."""
+    """The headline; of a claim on many samples pass@k of the largest k, on the claim's own benchmark if it is here."""
     if claim.samples == "mean":
         return results.metrics[0]
     own = [metric for metric in results.metrics if metric.startswith(f"{claim.source.benchmark} pass@")]

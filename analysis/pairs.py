@@ -29,7 +29,9 @@ def run_table(results: Results) -> Table:
         "questions like these. SE samples: on these questions, sampled again. Neither knows how another training seed "
         "would end: the spread between the lines of a row does.",
     )
-    return Table("", columns, tuple(_runs(results)), notes if results.evaluations else ("No run is evaluated yet.",))
+    return Table(
+        "", columns, tuple(_runs(results)), notes if results.evaluations else ("No run is evaluated yet.",)
+    )
 
 
 def pair_table(results: Results) -> Table:
@@ -54,7 +56,9 @@ def pair_table(results: Results) -> Table:
         f"share. p (Holm): corrected for the {len(tests)} pairs. Ahead: p (Holm) < {SIGNIFICANCE} and at least "
         f"{FEWEST_SEEDS} seeds{', on every base model' if len(results.bases) > 1 else ''}.",
     )
-    return Table("", columns, tuple(map(_pair, ordered)), notes if tests else ("No two rows are evaluated yet.",))
+    return Table(
+        "", columns, tuple(map(_pair, ordered)), notes if tests else ("No two rows are evaluated yet.",)
+    )
 
 
 def _headline(results: Results) -> str:

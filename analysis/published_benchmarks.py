@@ -50,10 +50,9 @@ class _Sheet:
 
     @cached_property
     def _metrics(self) -> tuple[str, ...]:
-        """Scores that some source has a number for, or all where none has."""
-        return tuple(metric for metric in self.results.metrics if self._published_somewhere(metric)) or (
-            self.results.metrics
-        )
+        """Scores that some source has a number for, or all where none has; a mean stands behind its benchmarks."""
+        known = [metric for metric in self.results.metrics if self._published_somewhere(metric)]
+        return tuple(sorted(known or self.results.metrics, key=lambda metric: metric.startswith(AVERAGE)))
 
     def _published_somewhere(self, metric: str) -> bool:
         return any(self._published(key, source, metric) for key in self.keys for source in self.sources)
@@ -64,13 +63,14 @@ class _Sheet:
         for base, label in members.items():
             shown = f"{name}, {base}" if base else name
             ours = self.results.evaluated(label) if label else ()
-            yield Row((Entry(shown), Entry("here"), *(self._here(ours, metric) for metric in self._metrics)))
+            if ours:
+                yield Row(
+                    (Entry(shown), Entry("here"), *(self._here(ours, metric) for metric in self._metrics))
+                )
             for source in self.sources:
                 yield from self._beside(shown, key, source, ours, label)
 
     def _here(self, ours: Sequence[Measured], metric: str) -> Entry:
-        if not ours:
-            return NOTHING
         of = summary.of_metric(ours, metric)
         return Entry(of.mean, of.half_width, of.interval)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING
 
 from analysis.layout import NOTHING, Column, Entry, Row, Table
+from prefix_rft.visible import spreadsheet_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,14 +30,19 @@ _LATEX = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "→": r"$\to$",
-    "×": r"$\times$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
     "·": r"$\cdot$",
     "≈": r"$\approx$",
-    "−": "$-$",
-    "–": "--",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{EN DASH}": "--",
     "…": r"\dots{}",
     "†": r"\textsuperscript{\textdagger}",
+    "‡": r"\textsuperscript{\textdaggerdbl}",
 }
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
+"""A hyphen that stands for a minus sign."""
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?( to [+-]?\d+(\.\d+)?)?( \[[a-z]\])?")
+"""Text that is a signed number or an interval, which is no formula."""
 _LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿœŒ"
 """Beyond ASCII, what pdflatex sets in its first font encoding."""
 
@@ -177,6 +184,8 @@ def _latex_character(character: str) -> str:
 
 def _latex_cell(entry: Entry, column: Column) -> str:
     text = _latex(entry_text(entry, column))
+    if column.numeric:
+        text = _MINUS.sub("$-$", text)
     return rf"\textbf{{{text}}}" if entry.best else text
 
 
@@ -209,8 +218,10 @@ def _values(entry: Entry, column: Column) -> Sequence[object]:
 
 
 def _number(value: float | str | None) -> object:
-    """Twelve digits: enough for every use, and free of the last bits' noise."""
-    return float(f"{value:.12g}") if isinstance(value, float) else value
+    """Twelve digits: enough for every use, and free of the last bits' noise; text that no spreadsheet runs."""
+    if isinstance(value, float):
+        return float(f"{value:.12g}")
+    return value if value is None or _NUMBER.fullmatch(value) else spreadsheet_text(value)
 
 
 def _cells(table: Table, row: Row) -> list[tuple[Entry, Column]]:

@@ -11,7 +11,9 @@ import pandas as pd
 
 from analysis import render
 from analysis.cells import Cell
+from analysis.figure_folders import KINDS, NONE_BEGUN, Drawings
 from analysis.layout import Column, Entry, Row, Table
+from analysis.page.pictures import embedded
 from analysis.page.sheet import Commands, Embedded, Sheet
 from analysis.page.write import write_page
 from analysis.reading import Parts
@@ -19,6 +21,9 @@ from analysis.results import Results, load_results
 from analysis.sections import Section, sections
 from prefix_rft.runs.atomic import write_text
 from prefix_rft.runs.store import Store
+
+FIGURES = "figures"
+"""Folder of the figures in a report."""
 
 
 def write_report(
@@ -70,6 +75,7 @@ def write_results(
     reproduces: str = "",
     note: str = "",
     commands: Commands | None = None,
+    drawings: Drawings = NONE_BEGUN,
 ) -> Written:
     """As `write_report`, of results that are loaded already, and without the HTML page.
 
@@ -81,10 +87,13 @@ def write_results(
         reproduces: the table or figure, and of which paper.
         note: a paragraph of the caller's below the heading.
         commands: how to run it again.
+        drawings: figures that are being drawn already.
     """
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    pictures, figures = _write_figures(results, folder / "figures")
+    figures = folder / FIGURES
+    figures.mkdir(parents=True, exist_ok=True)
     parts = sections(results, title, date)
+    drawn = drawings.of(results, figures)
+    pictures = tuple(embedded(one, figures) for one in drawn)
     head = [f"# {title}", f"{date}. {_counts(results)}", *_paragraphs(reproduces, note)]
     texts = {
         "report.md": page(results, parts, head=head, pictures=pictures),
@@ -104,7 +113,8 @@ def write_results(
         pictures=pictures,
         commands=commands or Commands(),
     )
-    return Written((*(folder / name for name in texts), *figures), sheet)
+    files = (figures / f"{one.name}.{kind}" for one in drawn for kind in KINDS)
+    return Written((*(folder / name for name in texts), *files), sheet)
 
 
 def page(
@@ -168,26 +178,6 @@ def _dressed(part: Section, sweep: str) -> dict[str, str]:
 def _blocks(part: Section) -> list[str]:
     texts = (f"## {part.title}", part.text, render.markdown(part.table), part.after)
     return [text for text in texts if text]
-
-
-def _write_figures(results: Results, folder: Path) -> tuple[tuple[Embedded, ...], list[Path]]:
-    """The figures as a page embeds them, and their files; those of an earlier report that are no longer drawn go.
-
-    matplotlib takes a second to load, which a page without figures does not need.
-    """
-    shown: list[Embedded] = []
-    files: list[Path] = []
-    if results.evaluations:
-        from analysis.figure_files import save
-        from analysis.figures import pictures
-        from analysis.page.pictures import embedded
-
-        for picture in pictures(results):
-            files += save(picture.figure, folder, picture.name)
-            shown.append(embedded(picture, folder / f"{picture.name}.png"))
-    for stale in {path for kind in ("png", "pdf", "svg") for path in folder.glob(f"*.{kind}")} - set(files):
-        stale.unlink()
-    return tuple(shown), files
 
 
 def _paragraphs(reproduces: str, note: str) -> list[str]:

@@ -16,7 +16,7 @@ from analysis.summary import Summary
 
 TO_BEST = Column("to_best", "To best", scale=100)
 P_BEST = Column("p_best", "p", digits=4, probability=True)
-BEHIND = "*"
+BEHIND = "‡"
 """Stands after a score that is behind the best of its column by the corrected tests."""
 _MOST = 3
 """Most pass@k that get a column, and most rows whose comparison with the best a note spells out."""

@@ -553,10 +553,10 @@ def main() -> None:
 
 def _console() -> Console:
     """Standard output; wide where it is not a terminal, so that rows stay whole in files and pipes."""
-    from rich.console import Console
+    from experiments.plain_console import PlainConsole
 
-    console = Console()
-    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=_PLAIN_WIDTH)
 
 
 def _today() -> str:

@@ -1,8 +1,4 @@
-"""What a notebook starts with: a sweep opened in one line, its parts shown, a small one trained on the spot.
-
-from experiments.notebook import SETTINGS, STORE, open_sweep
-main = open_sweep("main_results", SETTINGS, store=STORE)
-"""
+"""What a notebook starts with: a sweep opened in one line, its parts shown, a small one trained on the spot."""
 
 from __future__ import annotations
 
@@ -14,22 +10,19 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from analysis.cells import Cell
 from analysis.layout import NOTHING, Column, Entry, Row, Table
 from analysis.notebook_display import Parts
 from analysis.outcome import outcome
 from analysis.render import markdown_text
 from analysis.results import Results
-from analysis.style import NAMES
-from experiments import grid, sweeps
+from experiments import sweeps
 from experiments.commands.plan import amount
 from experiments.commands.report import commands, load
-from experiments.compose import compose_all
 from experiments.cost.estimate import Estimate, estimates
 from experiments.execute import execute
 from experiments.names import names
 from experiments.plan import plan
-from experiments.selection import Selection, label, select
+from experiments.selection import Selection, select, select_sweep
 
 STORE_VARIABLE = "PREFIX_RFT_STORE"
 SETTINGS_VARIABLE = "PREFIX_RFT_SETTINGS"
@@ -127,15 +120,13 @@ def open_sweep(name: str, settings: Sequence[str] = (), *, store: str | Path = S
 
 def open_file(file: Path, settings: Sequence[str] = (), *, store: str | Path = STORE) -> OpenedSweep:
     """A sweep of one's own, from a file anywhere; see `open_sweep`."""
-    selection = _select_file(file, [*settings, *_in_store(store)])
+    selection = select_sweep(file.stem, sweeps.read(file), [*settings, *_in_store(store)])
     return OpenedSweep(selection, load(selection), own=True)
 
 
-def open_sweeps(
-    settings: Sequence[str] = (), *, store: str | Path = STORE, only: Sequence[str] = ()
-) -> dict[str, OpenedSweep]:
-    """Some sweeps of sweeps/ by name, all where none is named; see `open_sweep`."""
-    return {name: open_sweep(name, settings, store=store) for name in only or sweeps.names()}
+def open_sweeps(settings: Sequence[str] = (), *, store: str | Path = STORE) -> dict[str, OpenedSweep]:
+    """All sweeps of sweeps/ by name; see `open_sweep`."""
+    return {name: open_sweep(name, settings, store=store) for name in sweeps.names()}
 
 
 def overview(opened: Iterable[OpenedSweep]) -> Table:
@@ -151,24 +142,6 @@ def overview(opened: Iterable[OpenedSweep]) -> Table:
 
 def _in_store(store: str | Path) -> list[str]:
     return sweeps.overrides({"store": str(store)})
-
-
-def _select_file(file: Path, settings: Sequence[str]) -> Selection:
-    """As `experiments.selection.select`, of a sweep that lies anywhere and has one base model at most."""
-    expanded = grid.expand(sweeps.read(file), settings)
-    configs = tuple(
-        config.model_copy(update={"sweep": file.stem})
-        for config in compose_all([cell.overrides for cell in expanded.cells])
-    )
-    planned = plan(configs)
-    bases = [task.id for task in planned.tasks if task.run.identity.kind == "base"]
-    cells = [
-        Cell(run.identity.id, run.config.method.name, run.config.seed, name)
-        for run, cell in zip(planned.cells, expanded.cells, strict=True)
-        for name in [label(expanded.sweep.compare, expanded.varied, cell.overrides, cell.variant)]
-    ]
-    of_bases = [Cell(run_id, "base", None, NAMES["base"]) for run_id in bases]
-    return Selection(file.stem, expanded.sweep, configs, (*of_bases, *cells), tuple(settings))
 
 
 _COST_NOTE = (

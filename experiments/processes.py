@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from experiments.plan import Task
-from experiments.worker import FAILED, INTERRUPTED, Request, log_path
+from experiments.worker import FAILED, INTERRUPTED, LESS_MEMORY, Request, log_path
 from prefix_rft.runs.store import RunDir
 
 LOST = 77
@@ -141,6 +141,10 @@ class _Forked:
 def why_it_ended(run: RunDir, code: int) -> str:
     """Why a worker ended with this exit code (negative: a signal), and where its log is."""
     log = f"(log: {log_path(run)})"
+    if code == -signal.SIGKILL:
+        return (
+            f"killed by SIGKILL; the same command resumes it {log}. Where memory had run out: {LESS_MEMORY}"
+        )
     if code < 0:
         return f"killed by {signal.Signals(-code).name}; the same command resumes it {log}"
     if code == LOST:

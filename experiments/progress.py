@@ -13,6 +13,7 @@ from rich.live import Live
 
 from experiments.names import kind_of, names
 from experiments.pace import Forecast, clock
+from experiments.plain_console import PlainConsole
 from experiments.plan import Plan, Task
 from experiments.screen import Line, screen, sentence, tally
 from experiments.watch import View, Watch
@@ -44,7 +45,7 @@ class Display:
     ) -> None:
         """`runs` are the directories by id, those that could be opened; `slots` how many are worked on at a time."""
         self._plan, self._runs, self._names = plan, runs, names(plan.tasks)
-        self._console = console or Console(stderr=True)
+        self._console = console or PlainConsole(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._watches = {run_id: Watch(run) for run_id, run in runs.items()}
         self._results: dict[str, View] = {}

@@ -73,7 +73,17 @@ def select(name: str, overrides: Sequence[str] = ()) -> Selection:
         SettingsError: there is no such sweep, or a cell's configuration is refused.
         DataError: a file that counts for a run's identity cannot be read.
     """
-    sweep = sweeps.load(name)
+    return select_sweep(name, sweeps.load(name), overrides)
+
+
+def select_sweep(name: str, sweep: Sweep, overrides: Sequence[str] = ()) -> Selection:
+    """As `select`, of a sweep that lies anywhere.
+
+    Args:
+        name: what its runs and its report are called.
+        sweep: read from its file.
+        overrides: as on the command line.
+    """
     try:
         with hydras_refusals():
             expanded = grid.expand(sweep, overrides)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from prefix_rft.errors import RunLockedError
+from prefix_rft.errors import OutOfMemoryError, RunLockedError
 from prefix_rft.runs.identity import evaluations
 from prefix_rft.runs.lock import RunLock
 from prefix_rft.runs.markers import evaluation_stage
@@ -30,6 +30,8 @@ FAILED = 1
 INTERRUPTED = 75
 LOCKED = 76
 LOG_FILE = "run.log"
+LESS_MEMORY = "lower backend.micro_batch_tokens or launcher.workers, or take a machine with more"
+_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -99,13 +101,24 @@ def _work(run: RunDir, request: Request) -> int:
         return INTERRUPTED
     except Exception as error:
         traceback.print_exc()
-        state.failed(error, log=LOG_FILE)
+        state.failed(_of_memory(error) or error, log=LOG_FILE)
         return FAILED
     if is_evaluated(run, request.asked or (request.config,)):
         state.done()
     else:
         state.queued(reason="trained; its evaluation is another process's")
     return 0
+
+
+def _of_memory(error: Exception) -> OutOfMemoryError | None:
+    """What is to be done where memory was refused: PyTorch says so in a RuntimeError of many words."""
+    words = str(error).lower()
+    if not isinstance(error, MemoryError) and not any(sign in words for sign in _NO_MEMORY):
+        return None
+    first = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return OutOfMemoryError(
+        f"memory was refused ({first}). {LESS_MEMORY}, then give the same command: it goes on"
+    )
 
 
 def _stages(run: RunDir, request: Request, state: StateWriter, stop: Any) -> None:

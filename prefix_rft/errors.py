@@ -5,9 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from prefix_rft.visible import visible
+
 
 class PrefixRftError(Exception):
-    """Base of every error that is the user's to mend; the command line prints it without a traceback."""
+    """Base of every error that is the user's to mend; the command line prints it without a traceback.
+
+    Its text may quote a data set or a file: what would be invisible there, or move a cursor, is written out.
+    """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class SettingsError(PrefixRftError):
@@ -36,6 +44,14 @@ class CheckpointError(RunError):
 
 class TrainingError(PrefixRftError):
     """Training cannot go on: a loss that is not finite, an architecture or a device that is not supported."""
+
+
+class OutOfMemoryError(PrefixRftError):
+    """A run was refused memory."""
+
+
+class DivergedError(TrainingError):
+    """A model's probabilities are not numbers: nothing can be sampled from it."""
 
 
 def nearest(name: str, choices: Iterable[str], cutoff: float = 0.5) -> str | None:

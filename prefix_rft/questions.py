@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefix_rft import data
-from prefix_rft.data.encode import Encoder, encode_questions, load_encoder
+from prefix_rft.data.encode import EncodedQuestions, Encoder, encode_questions, load_encoder
+from prefix_rft.data.schema import Question
 from prefix_rft.errors import DataError
 from prefix_rft.rollout import QuestionTokens
 from prefix_rft.runs.state import append_event
@@ -60,7 +61,19 @@ def load_questions(
             "no training question has a demonstration, and this method has nothing else to learn from"
         )
     left_out = [str(item) for item in (*dataset.skipped, *train.skipped, *validation.skipped)]
-    return RunQuestions(questions, list(validation.questions), left_out)
+    return RunQuestions(
+        questions, _with_demonstrations(dataset.validation, validation, encoder, config), left_out
+    )
+
+
+def _with_demonstrations(
+    questions: Sequence[Question], kept: EncodedQuestions, encoder: Encoder, config: RunConfig
+) -> list[QuestionTokens]:
+    """The validation questions with the demonstrations that fit: these are only looked at, so none is refused."""
+    lenient = config.data.model_copy(update={"skip_bad_rows": True})
+    encoded = encode_questions(questions, encoder, lenient).questions
+    names = {question.id for question in kept.questions}
+    return [question for question in encoded if question.id in names]
 
 
 def load_model_encoder(config: RunConfig, source: Path | str) -> Encoder:

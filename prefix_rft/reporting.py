@@ -5,6 +5,7 @@ Axes: B rows (responses).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,10 +16,13 @@ from prefix_rft.rollout import RolloutBatch, TokenWeights
 
 @dataclass
 class UpdateReport:
-    """Sums and means over one rollout step's updates; rows and tokens without a weight are left out."""
+    """Sums and means over one rollout step's updates; rows and tokens without a weight are left out.
+
+    So is what belongs to a mini-batch whose optimizer step was left out.
+    """
 
     loss: float = 0.0
-    """Mean over mini-batches."""
+    """Mean over mini-batches; NaN where no step was taken."""
     grad_norm: float = 0.0
     """Mean over mini-batches, before clipping."""
     clipped: float = 0.0
@@ -34,6 +38,8 @@ class UpdateReport:
     explored_tokens: int = 0
     imitated_tokens: int = 0
     rows: int = 0
+    skipped: int = 0
+    """Optimizer steps left out, since a number was not finite."""
     weights: TokenWeights | None = None
     """Of all the step's tokens, for a look at single responses; not among the metrics."""
 
@@ -61,7 +67,12 @@ class UpdateReport:
             values["approx_kl"] = self.log_ratio / self.ratio_tokens
         if self.explored_tokens:
             values["entropy"] = self.entropy / self.explored_tokens
-        return values
+        return values if not self.skipped else finite(values) | {"skipped_nonfinite": float(self.skipped)}
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """Those values that are numbers; metrics.jsonl takes no others."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def rollout_metrics(batch: RolloutBatch, finished_B: Tensor, statuses: Mapping[str, int]) -> dict[str, float]:

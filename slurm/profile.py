@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from slurm.errors import ProfileError
 
 FOLDER = Path(__file__).parent / "clusters"
+_YAML_SLIPS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises besides errors of its own, e.g. of `2020-13-45` and `!!bool x`."""
 _Word = Annotated[str, StringConstraints(pattern=r"^[^\s\x00]+$")]
 """Goes into a line of #SBATCH: no blanks, no line breaks."""
 
@@ -131,7 +133,7 @@ def read(file: Path) -> Profile:
     """
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, *_YAML_SLIPS) as error:
         raise ProfileError(f"{file}: {error}") from None
     if not isinstance(values, dict):
         raise ProfileError(f"{file}: a profile is a mapping with the keys {', '.join(Profile.model_fields)}")

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\ufffe\uffff]"
-)
-"""Control characters but tab and new line, what turns the direction of reading or takes no room, lone surrogates."""
+from prefix_rft.visible import visible as visible
+
 _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
-
-
-def visible(text: str) -> str:
-    """The text with every character that would not show itself written as its code point."""
-    return _UNSEEN.sub(lambda found: f"[U+{ord(found.group()):04X}]", text.replace("\r\n", "\n"))
 
 
 def cut(text: str, longest: int) -> str:

@@ -56,6 +56,8 @@ def _get(row: Mapping[str, Any], column: str) -> Any:
 def _text(value: Any, field: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise RowError(field, f"a text is expected, this is {value!r:.40}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise RowError(field, "it holds half of a surrogate pair, which is not a character")
     return value
 
 

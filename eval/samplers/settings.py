@@ -112,6 +112,16 @@ class EndpointSampling(Settings):
         return value.rstrip("/")
 
     @model_validator(mode="after")
+    def holds_no_key(self) -> Self:
+        """Settings are written down and shown; the address itself must not appear in the refusal either."""
+        if "@" in self.base_url.split("://", 1)[1].split("/", 1)[0]:
+            raise ValueError(
+                "base_url holds a name or a password, which would be written into every protocol; put the key into an "
+                "environment variable and name that in api_key_env"
+            )
+        return self
+
+    @model_validator(mode="after")
     def sends_what_the_api_takes(self) -> Self:
         """Refuse settings that would be ignored or would change what the protocol says."""
         if self.api == "chat" and "prompt" in self.model_fields_set:

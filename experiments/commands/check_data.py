@@ -10,6 +10,7 @@ from rich.table import Table
 
 from experiments.commands.bars import NamedBars, bars
 from experiments.compose import compose
+from experiments.plain_console import PlainConsole
 from prefix_rft.data import Encoder, load, load_encoder
 from prefix_rft.data.chain_encoder import ChainEncoder
 from prefix_rft.data.check import DataCheck, SplitCheck, check
@@ -49,7 +50,7 @@ def check_data(settings: DataSettings, encoder: Encoder | None = None, console: 
     Returns:
         0 where everything can be used as it is, 1 where something is left out or does not fit.
     """
-    out = console or Console()
+    out = console or PlainConsole()
     lenient = _lenient(settings)
     with out.status("reading"):
         dataset = load(lenient)

@@ -17,9 +17,11 @@ from eval.benchmarks import Loaded, load, select
 from eval.contamination import RUN, Contamination, Hit, Overlap, contamination
 from experiments.commands.bars import bars
 from experiments.compose import compose
+from experiments.plain_console import PlainConsole
 from prefix_rft import data
 from prefix_rft.runs.atomic import write_json, write_text
 from prefix_rft.settings import DataSettings
+from prefix_rft.visible import spreadsheet_text
 
 _LISTED = 3
 _COLUMNS = ("benchmark", "side", "problem", "words", "training", "longest", "share", "texts")
@@ -72,7 +74,7 @@ def report(
         DataError: the training set or a benchmark cannot be had or read.
         SettingsError: a benchmark is unknown.
     """
-    out = console or Console()
+    out = console or PlainConsole()
     wanted = [load(item, folder, allow_changed=allow_changed) for item in select(benchmarks)]
     with out.status("reading the training set"):
         dataset = data.load(training)
@@ -175,5 +177,7 @@ def _as_csv(found: Contamination) -> str:
     writer.writeheader()
     for overlap in found.overlaps:
         for hit in overlap.hits:
-            writer.writerow({"benchmark": overlap.benchmark, "side": overlap.side, **_plain(hit)})
+            cells = {"benchmark": overlap.benchmark, "side": overlap.side, **_plain(hit)}
+            texts = {key: spreadsheet_text(value) for key, value in cells.items() if isinstance(value, str)}
+            writer.writerow(cells | texts)
     return text.getvalue()

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.commands.bars import bars
+from experiments.plain_console import PlainConsole
 from prefix_rft.grading import Grader, labelled, make_grader
 from prefix_rft.grading.labelled import (
     KINDS,
@@ -255,8 +256,8 @@ def _table(console: Console, title: str) -> Table:
 
 def _console() -> Console:
     """Standard output; wide and without lines where it is not a terminal, so that rows stay whole."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=_PLAIN_WIDTH)
 
 
 def _word(correct: bool) -> str:

@@ -143,7 +143,7 @@ class _Place:
         self.code = cell.source.strip().splitlines()[0]
 
     def __str__(self) -> str:
-        return f"code cell {self.number} ({self.code})"
+        return f"code cell {self.number} ({self.code})" if self.number else "before the first cell"
 
 
 def _execute(name: str, environment: dict[str, str], limit: int) -> tuple[NotebookNode, str]:

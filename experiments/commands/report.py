@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 
 from analysis import render
 from analysis.design import design_note
+from analysis.figure_folders import NONE_BEGUN, Drawings
 from analysis.orderings import findings, findings_table, summary_text
 from analysis.over_bases import pooled_table
 from analysis.page.sheet import Commands, Sheet
@@ -62,7 +63,9 @@ def write(selection: Selection, results: Results, folder: Path, date: str, conso
     console.print(f"\n{len(files)} files in {folder}: {listed}")
 
 
-def write_folder(selection: Selection, results: Results, folder: Path, date: str) -> Written:
+def write_folder(
+    selection: Selection, results: Results, folder: Path, date: str, drawings: Drawings = NONE_BEGUN
+) -> Written:
     """Write a report folder without its HTML page."""
     from analysis.report import write_results
 
@@ -74,6 +77,7 @@ def write_folder(selection: Selection, results: Results, folder: Path, date: str
         title=sweep.title,
         reproduces=sweep.reproduces,
         commands=commands(selection),
+        drawings=drawings,
     )
 
 

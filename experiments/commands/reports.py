@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from rich.console import Console
 
 from analysis import render
+from analysis.figure_folders import drawings
 from analysis.index import IndexEntry, write_index
 from analysis.layout import Column, Entry, Row, Table
 from analysis.outcome import outcome as outcome_of
 from analysis.page.sheet import Sheet
+from analysis.report import FIGURES
 from experiments.commands.bars import bars
 from experiments.commands.report import load, write_folder, write_page
 from experiments.exits import CellsFailedError
@@ -55,20 +58,40 @@ class Reports:
 
 def write_reports(selections: Sequence[Selection], folder: Path, date: str, console: Console) -> Reports:
     """Write the reports that can be written; one that cannot costs no other its report."""
+    failed: dict[str, str] = {}
     entries: list[IndexEntry] = []
     sheets: list[Sheet] = []
-    failed: list[str] = []
-    with bars(console) as progress:
-        for selection in progress.track(selections, description="tables and figures"):
-            try:
-                entry, sheet = _write(selection, folder, date)
-                entries.append(entry)
-                sheets.append(sheet)
-            except PrefixRftError as error:
-                failed.append(f"  {selection.name}: {type(error).__name__}: {error}")
+    with console.status("reading the runs"):
+        loaded = [(one, found) for one in selections if (found := _tried(one, failed, load, one))]
+    figures = {folder / one.name / FIGURES: results for one, results in loaded}
+    with drawings(figures) as drawing, bars(console) as progress:
+        for one, results in progress.track(loaded, description="tables and figures"):
+            written = _tried(one, failed, write_folder, one, results, folder / one.name, date, drawing)
+            if written:
+                sheets.append(written.sheet)
+                entries.append(IndexEntry(one.name, one.sweep.title, one.sweep.reproduces, results))
     index = write_index(folder, entries, date)
     page = write_page(folder, sheets, selections[0].store, title="Results of all sweeps", date=date)
-    return Reports(tuple(entries), index, page, tuple(failed))
+    return Reports(tuple(entries), index, page, tuple(failed.values()))
+
+
+Value = TypeVar("Value")
+Arguments = ParamSpec("Arguments")
+
+
+def _tried(
+    selection: Selection,
+    failed: dict[str, str],
+    do: Callable[Arguments, Value],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Value | None:
+    """What `do` gives; None where it fails, and then `failed` says why."""
+    try:
+        return do(*args, **kwargs)
+    except PrefixRftError as error:
+        failed[selection.name] = f"  {selection.name}: {type(error).__name__}: {error}"
+        return None
 
 
 def report_begun(
@@ -102,12 +125,6 @@ def _begun(selection: Selection) -> bool:
     return any(
         selection.store.path(cell.run_id).is_dir() for cell in selection.cells if cell.method != "base"
     )
-
-
-def _write(selection: Selection, folder: Path, date: str) -> tuple[IndexEntry, Sheet]:
-    results, sweep = load(selection), selection.sweep
-    written = write_folder(selection, results, folder / selection.name, date)
-    return IndexEntry(selection.name, sweep.title, sweep.reproduces, results), written.sheet
 
 
 def _row(entry: IndexEntry) -> Row:

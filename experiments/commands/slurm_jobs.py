@@ -24,6 +24,7 @@ from experiments.cluster.standings import (
 )
 from prefix_rft.errors import RunError, SettingsError
 from prefix_rft.runs.store import Store
+from prefix_rft.visible import visible
 from slurm.commands import Slurm
 from slurm.standing import standings
 
@@ -102,8 +103,8 @@ def follow_logs(store: Store, given: str, lines: int) -> int:
 
 
 def _say(text: str) -> None:
-    """As it is: logs hold brackets, long lines and bars that a console would change."""
-    sys.stdout.write(text)
+    """As it is, but for what would move the cursor: logs hold brackets, long lines and bars that a console changes."""
+    sys.stdout.write(visible(text, keep="\r"))
     sys.stdout.flush()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefix_rft.data.convert import LUFFY_COLUMNS
-from prefix_rft.data.rows import NumberedRow, Row, RowError, existing_file
+from prefix_rft.data.rows import PACKED, NumberedRow, Row, RowError, existing_file
 from prefix_rft.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def rows(path: str) -> Iterator[NumberedRow]:
         with ParquetFile(file) as parquet:
             columns = _columns(path, parquet)
             yield from _numbered(parquet, columns)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path} is damaged or is not a parquet file ({_first_line(error)}). Copy it again."
+            f"{path} is damaged or is not a parquet file ({_first_line(error)}). {_what_it_is(file)}"
         ) from None
 
 
@@ -70,6 +71,19 @@ def _columns(path: str, parquet: ParquetFile) -> list[str]:
                 "columns write JSONL and name them with data.kind=jsonl data.columns.*"
             )
     return [name for name in LUFFY_COLUMNS if name in present]
+
+
+def _what_it_is(file: Path) -> str:
+    """What to do, by how the file begins."""
+    with file.open("rb") as stream:
+        beginning = stream.read(64).lstrip()
+    if beginning.startswith(PACKED):
+        return f"It is compressed; unpack it first: `gunzip < {file.name} > <name>.parquet`."
+    return (
+        "It looks like JSON; read JSONL with data=jsonl."
+        if beginning[:1] in (b"{", b"[")
+        else "Copy it again."
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,8 @@ from prefix_rft.data.schema import BadRow
 from prefix_rft.errors import DataError, nearest
 
 Row = Mapping[str, Any]
+PACKED = b"\x1f\x8b"
+"""How a file begins that gzip compressed."""
 
 
 class RowError(Exception):

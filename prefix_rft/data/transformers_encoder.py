@@ -76,11 +76,23 @@ class TransformersEncoder:
         return int(max(self.tokenizer.get_vocab().values())) + 1
 
     def render(self, messages: Sequence[Message]) -> str:
-        """The chat template with its generation prompt, or the plain text."""
+        """The chat template with its generation prompt, or the plain text.
+
+        Raises:
+            DataError: the template does what no template may (it runs in a sandbox), or cannot be rendered.
+        """
         if self.template == "plain":
             return "\n".join(message.content for message in messages)
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        return str(self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+        from jinja2 import TemplateError
+
+        try:
+            return str(self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+        except TemplateError as error:
+            raise DataError(
+                f"the chat template of {self.tokenizer.name_or_path} cannot be rendered: {error}. Mend it in its "
+                "tokenizer_config.json, or set model.template=plain"
+            ) from None
 
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Ids of the rendered question; a chat template has special tokens, plain text gets `start`."""

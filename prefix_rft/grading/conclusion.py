@@ -35,7 +35,8 @@ _LONGEST = 4_000
 _REASONS = frozenset("because since which".split())
 _CHAT_TOKEN = re.compile(r"<\|[a-z_]+\|>.*", re.DOTALL)
 _NEXT_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\[])")
-_END_OF_SENTENCE = re.compile(r"(?:\s*[A-Za-z\u00b0\u00b2\u00b3]+){0,3}\s*[.!*]*\s*$")
+_END_OF_SENTENCE = re.compile(r"(?:\s*+[A-Za-z\u00b0\u00b2\u00b3]++){0,3}+\s*+[.!*]*+\s*+")
+"""Possessive: a word of letters has one reading, where it had as many as there are ways to cut it in three."""
 
 
 def conclusion(response: str) -> str | None:

@@ -19,6 +19,8 @@ GRADER_VERSIONS = {"exact": 1, "math_verify": 2}
 
 _ENTRY = "prefix_rft.grading.verify:respond"
 _CACHED_VERDICTS = 100_000
+_SCIENTIFIC = "scientific notation read, version 2"
+"""Version 2 reads exponents with line breaks and tabs in them."""
 _THINK = {
     "after_close": "of what follows </think>, else of all",
     "required": "of what follows </think>, else none",
@@ -43,7 +45,7 @@ def version(settings: GradingSettings) -> str:
         rule if rule != "after_marker" else f"after {'|'.join(settings.markers)}" for rule in settings.extract
     ]
     departures = [_THINK[settings.think]] if settings.think != "whole" else []
-    departures += ["scientific notation read"] if settings.scientific else []
+    departures += [_SCIENTIFIC] if settings.scientific else []
     return "; ".join(
         [name, f"answer: {', '.join(rules)}", *departures, f"grader {GRADER_VERSIONS[settings.verifier]}"]
     )

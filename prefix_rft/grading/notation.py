@@ -26,7 +26,8 @@ _REPEATING = re.compile(
 )
 _MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _MAGNITUDE = re.compile(
-    rf"(?P<number>{_NUMBER})\s*(?:\\[ ,;]|~)?\s*(?:\\(?:text|mathrm|mbox)\s*\{{\s*)?(?P<word>{'|'.join(_MAGNITUDES)})\b"
+    rf"(?P<number>{_NUMBER})\s*+(?:\\[ ,;]|~)?+\s*+(?:\\(?:text|mathrm|mbox)\s*\{{\s*)?"
+    rf"(?P<word>{'|'.join(_MAGNITUDES)})\b"
 )
 _COUNTED = re.compile(rf"(?P<number>{_NUMBER})\s+(?P<words>[A-Za-z]{{3,}}(?:\s+[A-Za-z]+)*)")
 _NOT_THINGS = frozenset(

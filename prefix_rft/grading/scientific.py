@@ -16,9 +16,10 @@ from prefix_rft.grading.strings import without_delimiters
 _LARGEST_EXPONENT = 400
 """Beyond it a number is not written out; no physical quantity is."""
 _LONGEST_MANTISSA = 400
+"""134 groups of three digits are more: a number of more groups is not looked at group by group again."""
 
 _SPACE = r"(?:\s|\\[,;:! ]|~)*"
-_MANTISSA = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_MANTISSA = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,134}(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _POWER = (
     rf"{_SPACE}(?:\\times|\\cdot|\\ast|\*|[xX]){_SPACE}10{_SPACE}(?:\^|\*\*){_SPACE}"
     r"(?:\{\s*(?P<braced>[-+]?\s*[0-9]+)\s*\}|\(\s*(?P<bracketed>[-+]?[0-9]+)\s*\)|(?P<bare>[-+]?[0-9]+))"
@@ -67,7 +68,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
     parts = match.groupdict()
     mantissa = (parts.get("mantissa") or "1").replace(",", "").rstrip(".")
     written = next((parts[name] for name in ("e", "braced", "bracketed", "bare") if parts.get(name)), "0")
-    exponent = written.replace(" ", "")
+    exponent = "".join(written.split())
     if len(mantissa) > _LONGEST_MANTISSA or len(exponent) > 5 or abs(int(exponent)) > _LARGEST_EXPONENT:
         return None
     return Fraction(mantissa) * Fraction(10) ** int(exponent)

@@ -22,7 +22,7 @@ from prefix_rft.grading.verdict import Status
 
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _SPACE = re.compile(r"\s+")
-_PERCENT = re.compile(r"(?P<number>.*[0-9}])\s*(?:\\?%|\\text\{\s*percent\s*\}|\s+percent)")
+_PERCENT = re.compile(r"(?P<number>.*[0-9}])(?:\s*(?:\\?%|\\text\{\s*percent\s*\})|\s+percent)")
 _DECIMAL_COMMA = re.compile(r"[-+]?(?:[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]+)")
 _DECIMAL_POINT = re.compile(r"[-+]?[0-9]+\.[0-9]+")
 _BASED = re.compile(r"\(?(?P<digits>[0-9A-Z]+)\)?_\s*\{?(?:\\text\{)?\s*(?P<base>[0-9]+|[a-z]+)\s*\}*")

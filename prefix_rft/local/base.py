@@ -6,6 +6,7 @@ on the data.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections import deque
 from collections.abc import Sequence
@@ -205,9 +206,15 @@ class _Schooling:
         optimizer.zero_grad()
         loss = _token_mean_loss(self.policy, rows, self.pad_id)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        found = float(loss.detach())
+        norm = optimizer.step() if math.isfinite(found) else math.nan
+        if not math.isfinite(norm):
+            raise TrainingError(
+                f"the base model's loss {found} or gradient norm {norm} is not finite after {self.step} steps, in the "
+                f"phase {phase.name!r}; nothing is saved. Take another model.base_seed"
+            )
         self.step += 1
-        return float(loss.detach())
+        return found
 
 
 def _token_mean_loss(

@@ -11,6 +11,7 @@ from prefix_rft.local.policy import Policy
 from prefix_rft.local.rollouts import demonstrations
 from prefix_rft.local.update import Batching, LossRule, update
 from prefix_rft.methods import make_method
+from prefix_rft.nonfinite import Guard
 from prefix_rft.rollout import QuestionTokens, StepContext
 from prefix_rft.settings import SftMethod, SftPhase
 
@@ -28,6 +29,7 @@ class Interleaved:
         beside: Optimizer,
         max_response_tokens: int,
         pad_id: int,
+        guard: Guard | None = None,
     ) -> None:
         """Nothing is imitated yet.
 
@@ -39,8 +41,9 @@ class Interleaved:
             beside: the rollout steps' optimizer of the same policy.
             max_response_tokens: longest response.
             pad_id: filler of short rows.
+            guard: what is done where a number is not finite.
         """
-        self._policy, self._batching, self._pad_id = policy, batching, pad_id
+        self._policy, self._batching, self._pad_id, self._guard = policy, batching, pad_id, guard
         self._method = make_method(SftMethod(), max_response_tokens)
         self._rule = LossRule.of(phase, max_response_tokens)
         self._questions = {question.id: question for question in questions}
@@ -50,17 +53,17 @@ class Interleaved:
         """Imitate these questions' demonstrations once; values for metrics.jsonl, none without questions.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite.
+            TrainingError: the loss or the gradient is not finite, and the guard does not leave the step out.
         """
         if not ids:
             return {}
         rows = demonstrations(self._method, [self._questions[name] for name in ids], at, self._pad_id)
         report = update(
-            self._policy, self._optimizer, self._method, rows, self._rule, self._batching, at
+            self._policy, self._optimizer, self._method, rows, self._rule, self._batching, at, self._guard
         ).metrics()
+        names = ("loss", "grad_norm", "skipped_nonfinite")
         return {
-            "imitation_loss": report["loss"],
-            "imitation_grad_norm": report["grad_norm"],
+            **{f"imitation_{name}": report[name] for name in names if name in report},
             "imitation_questions": float(len(ids)),
             "imitation_tokens": report["imitated_tokens"],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,8 @@ class Optimizer:
             _Weight.of(name, parameter, masters.get(name)) for name, parameter in policy.named_parameters()
         ]
         self.updates_done = 0
+        self.skipped_in_a_row = 0
+        """How often steps were left out since the last that was taken; the moments and the rate do not count them."""
 
     @property
     def learning_rate(self) -> float:
@@ -98,9 +101,14 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self) -> float:
-        """Clip the gradient's norm and take one optimizer step; returns the norm before clipping."""
+        """Clip the gradient's norm and take one optimizer step; returns the norm before clipping.
+
+        Where the norm is not finite nothing is changed: neither weights nor moments.
+        """
         gradients = [weight.gradient() for weight in self._weights]
         norm = _clip_norm(gradients, self._phase.max_grad_norm)
+        if not math.isfinite(norm):
+            return norm
         adamw(
             [weight.master for weight in self._weights],
             gradients,
@@ -120,6 +128,7 @@ class Optimizer:
         for weight in self._weights:
             weight.give_back()
         self.updates_done += 1
+        self.skipped_in_a_row = 0
         return norm
 
     def save(self, file: Path) -> None:
@@ -127,20 +136,30 @@ class Optimizer:
         from safetensors.torch import save_file
 
         state = {name: tensor.contiguous() for name, tensor in self._state().items()}
-        save_file(state, file, metadata={"updates_done": str(self.updates_done)})
+        counts = {"updates_done": self.updates_done}
+        if self.skipped_in_a_row:
+            counts["skipped_in_a_row"] = self.skipped_in_a_row
+        save_file(state, file, metadata={name: str(count) for name, count in counts.items()})
 
     @torch.no_grad()
     def load(self, file: Path) -> None:
         """Take over a saved state.
 
         Raises:
-            CheckpointError: the file's parameters are not this model's.
+            CheckpointError: the file is damaged, or its parameters are not this model's.
         """
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(file, framework="pt") as saved:
-            self.updates_done = int(saved.metadata()["updates_done"])
-            found = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
+        try:
+            with safe_open(file, framework="pt") as saved:
+                counts = saved.metadata()
+                found = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{file} cannot be read ({error}); delete {file.parent} to resume from the one before"
+            ) from None
+        self.updates_done = int(counts["updates_done"])
+        self.skipped_in_a_row = int(counts.get("skipped_in_a_row", 0))
         ours = self._state()
         strange = sorted(ours.keys() ^ found.keys())
         if strange:
@@ -165,8 +184,10 @@ def total_norm(gradients: Iterable[Tensor]) -> Tensor:
 
 
 def _clip_norm(gradients: Sequence[Tensor], longest: float) -> float:
-    """Scale gradients down in place where their common norm is longer; returns the norm before."""
+    """Scale gradients down in place where their common norm is longer and finite; returns the norm before."""
     norm = total_norm(gradients)
+    if not bool(norm.isfinite()):
+        return float(norm)
     share = torch.clamp(longest / (norm + 1e-6), max=1.0)
     for gradient in gradients:
         gradient.mul_(share)

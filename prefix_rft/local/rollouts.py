@@ -41,6 +41,8 @@ class Responses:
     """Wall-clock seconds of generating and of grading."""
     graded_B: Tensor | None = None
     """bool: whether a row was graded; None: all were."""
+    question_ids: tuple[str, ...] = ()
+    """Of each row."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def make_responses(
         statuses=statuses,
         seconds={"generate": generated - started, "grade": time.perf_counter() - generated},
         graded_B=torch.tensor([row.request.graded for row in rows]),
+        question_ids=tuple(row.tokens.id for row in rows),
     )
 
 
@@ -95,6 +98,7 @@ def demonstrations(
         statuses={},
         seconds={},
         graded_B=torch.zeros(len(rows), dtype=torch.bool),
+        question_ids=tuple(row.tokens.id for row in rows),
     )
 
 

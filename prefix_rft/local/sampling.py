@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prefix_rft import keyed
-from prefix_rft.errors import TrainingError
+from prefix_rft.errors import DivergedError, TrainingError
 
 
 class Sampler:
@@ -66,7 +66,7 @@ def inverse_cdf(share_BV: Tensor, uniform_B: Tensor) -> Tensor:
     """The first token whose cumulative share exceeds `uniform * total`; a token of share 0 is never taken.
 
     Raises:
-        TrainingError: a share is not a number.
+        DivergedError: a share is not a number.
     """
     cumulative_BV = share_BV.cumsum(-1)
     total_B = cumulative_BV[:, -1:]
@@ -74,7 +74,7 @@ def inverse_cdf(share_BV: Tensor, uniform_B: Tensor) -> Tensor:
     target_B = torch.minimum(uniform_B.to(share_BV.device)[:, None] * total_B, total_B.nextafter(-total_B))
     token_B = torch.searchsorted(cumulative_BV, target_B, right=True)[:, 0]
     if bool((token_B == share_BV.shape[-1]).any()):  # only NaN exceeds every share
-        raise TrainingError(
+        raise DivergedError(
             "the model gives probabilities that are not numbers: its weights have diverged or are damaged. Go on from "
             "an earlier checkpoint; in training, lower the learning rate or max_grad_norm"
         )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from prefix_rft.data.encode import Encoder
-from prefix_rft.errors import CheckpointError, SettingsError, TrainingError
+from prefix_rft.errors import CheckpointError, DivergedError, SettingsError, TrainingError
 from prefix_rft.grading import Grader, make_grader
+from prefix_rft.local.diverged import refuse_broken_weights, refuse_to_save, unsampled
 from prefix_rft.local.interleaved import Interleaved
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Policy, load_policy
@@ -23,9 +25,10 @@ from prefix_rft.local.update import Batching, LossRule, update
 from prefix_rft.local.validation import validate
 from prefix_rft.methods import Method, make_method
 from prefix_rft.models import check_ready
+from prefix_rft.nonfinite import Guard
 from prefix_rft.order import QuestionOrder
 from prefix_rft.questions import load_model_encoder, load_questions
-from prefix_rft.reporting import rollout_metrics
+from prefix_rft.reporting import finite, rollout_metrics
 from prefix_rft.rollout import QuestionTokens, StepContext, TokenWeights
 from prefix_rft.runs.checkpoint import latest_checkpoint, save_checkpoint, verify
 from prefix_rft.runs.metrics import MetricsWriter
@@ -129,11 +132,16 @@ class Trainer:
         rate = self.optimizer.learning_rate
         try:
             responses = self._responses(at)
+        except DivergedError as error:
+            pad_id, questions = self.encoder.pad_id, self._questions(at)
+            raise unsampled(error, self.policy, questions, at, guard=self._guard, pad_id=pad_id) from error
         except TrainingError as error:
             raise TrainingError(f"rollout step {self.step + 1}: {error}") from error
         updating = time.perf_counter()
         updated, weights = self._update(responses, at)
         values = {**self._describe(responses), **updated}
+        if "skipped_nonfinite" in values:
+            values = finite(values)
         self.step += 1
         seconds = {"time/step": time.perf_counter() - started, "time/update": time.perf_counter() - updating}
         seconds |= {f"time/{name}": value for name, value in responses.seconds.items()}
@@ -158,6 +166,11 @@ class Trainer:
             temperature=self.rule.temperature,
         )
 
+    @property
+    def _guard(self) -> Guard:
+        settings = f"optimisation.{self.method.phase}"
+        return Guard(self.run.path, self.config.optimisation.on_nonfinite, settings)
+
     @staticmethod
     def _describe(responses: Responses) -> dict[str, float]:
         found = rollout_metrics(responses.batch, responses.finished_B, responses.statuses)
@@ -167,7 +180,16 @@ class Trainer:
         return [self.data.train[i] for i in self.order.at(at.step)]
 
     def _update(self, responses: Responses, at: StepContext) -> tuple[dict[str, float], TokenWeights | None]:
-        report = update(self.policy, self.optimizer, self.method, responses, self.rule, self._batching(), at)
+        report = update(
+            self.policy,
+            self.optimizer,
+            self.method,
+            responses,
+            self.rule,
+            self._batching(),
+            at,
+            self._guard,
+        )
         if self.interleaved is None:
             return report.metrics(), report.weights
         taken = self.method.take_interleaved(self._questions(at), responses.batch)
@@ -187,6 +209,7 @@ class Trainer:
             beside=self.optimizer,
             max_response_tokens=self.config.data.max_response_tokens,
             pad_id=self.encoder.pad_id,
+            guard=replace(self._guard, settings="method", name="SFT step"),
         )
 
     def _show(self, responses: Responses, weights: TokenWeights | None, at: StepContext) -> None:
@@ -213,6 +236,7 @@ class Trainer:
             encoder=self.encoder,
             grader=self.grader,
             max_response=self.config.data.max_response_tokens,
+            micro_batch_tokens=self.backend.micro_batch_tokens,
         )
         self.metrics.append(self.step, "validation", values)
 
@@ -261,6 +285,7 @@ class Trainer:
 
     def _save(self) -> None:
         if self.step:
+            refuse_to_save(self.policy, self.step)
             save_checkpoint(self.run.path, self.step, self._write, self.backend.keep_checkpoints)
 
     def _write(self, folder: Path) -> None:
@@ -305,16 +330,5 @@ def load_model(config: RunConfig, source: Path | str) -> Policy:
         policy = load_policy(source, backend, model.revision, model.trust_remote_code)
     else:
         policy = load_policy(source, backend)
-    _refuse_broken_weights(policy, source)
+    refuse_broken_weights(policy, source)
     return policy
-
-
-def _refuse_broken_weights(policy: Policy, source: Path | str) -> None:
-    """Stop before such a model writes nonsense that only earns a reward of 0, and no error."""
-    broken = [name for name, weight in policy.named_parameters() if not bool(weight.isfinite().all())]
-    if broken:
-        raise TrainingError(
-            f"the model {source} holds NaN or infinite weights, in {len(broken)} of its tensors ({broken[0]} is the "
-            "first). Train or download it again; of a run's own model, delete that checkpoint: the run then goes "
-            "on from the one before it, or from the start"
-        )

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from prefix_rft.errors import TrainingError
@@ -79,10 +80,12 @@ class TransformersPolicy:
                 source,
                 revision=revision or "main",
                 trust_remote_code=trust_remote_code,
+                # A pickle runs what it likes when it is loaded.
+                use_safetensors=True,
                 dtype=getattr(torch, backend.dtype),
             )
-        except (ValueError, OSError, RuntimeError) as error:
-            raise TrainingError(f"transformers cannot load {source}: {error}") from error
+        except (ValueError, OSError, RuntimeError, SafetensorError) as error:
+            raise TrainingError(f"transformers cannot load {source}: {error}{_of_pickles(source)}") from error
         return cls(model.to(device), backend)
 
     def generate(
@@ -136,8 +139,6 @@ class TransformersPolicy:
 
     def save(self, folder: Path) -> None:
         """See `Policy.save`."""
-        from safetensors import SafetensorError
-
         try:
             self.model.save_pretrained(folder)
         except SafetensorError as error:
@@ -213,6 +214,17 @@ class _LeftPadded:
         self._mask_BL, self._length_B = self._mask_BL[index], self._length_B[index]
         self.logits_BV = self.logits_BV[index]
         self._cache.batch_select_indices(index)
+
+
+def _of_pickles(source: str | Path) -> str:
+    """A hint where the folder's weights are pickles, which are never loaded."""
+    if (
+        not Path(source).is_dir()
+        or any(Path(source).glob("*.safetensors"))
+        or not any(Path(source).glob("*.bin"))
+    ):
+        return ""
+    return ". Its weights are pickles (*.bin), which could run code; convert them to safetensors first"
 
 
 def _find_head(model: Any) -> nn.Linear:

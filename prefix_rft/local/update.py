@@ -7,19 +7,21 @@ Axes: B rows (responses) of the whole rollout step, T response tokens.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from prefix_rft.errors import TrainingError
+from prefix_rft.local.diverged import batch_of, broken_gradients
 from prefix_rft.local.gradient_parts import GradientParts
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Policy
 from prefix_rft.local.rollouts import Responses
 from prefix_rft.local.scoring import Scorer, Split, TokenBudget
 from prefix_rft.methods.base import Method
+from prefix_rft.nonfinite import Guard, NonFiniteError, require_finite
 from prefix_rft.objective import PpoClip, Surrogate, entropy_bonus, surrogate, token_scale
 from prefix_rft.reporting import UpdateReport
 from prefix_rft.rollout import RolloutBatch, StepContext, TokenWeights
@@ -79,16 +81,19 @@ def update(
     rule: LossRule,
     batching: Batching,
     at: StepContext,
+    guard: Guard | None = None,
 ) -> UpdateReport:
     """Take the optimizer steps of one rollout step.
 
     Raises:
-        TrainingError: a loss or a gradient is not finite.
+        TrainingError: a reward, a log-probability, an entropy, a loss or a gradient is not finite, and the guard does
+            not leave the step out; no guard leaves none out. The weights have not seen it.
     """
     split = batching.split or TokenBudget(batching.micro_batch_tokens)
     scorer = Scorer(policy, responses, rule.temperature, split)
     skip = batching.skip_zero_weight_rows
-    return _Update(optimizer, method, responses.batch, scorer, rule, at, skip).run()
+    guard = guard or Guard(settings=f"optimisation.{method.phase}")
+    return _Update(optimizer, method, responses.batch, scorer, rule, at, skip, guard).run()
 
 
 class _Update:
@@ -103,12 +108,13 @@ class _Update:
         rule: LossRule,
         at: StepContext,
         skip_zero_weight_rows: bool,
+        guard: Guard,
     ) -> None:
         self.optimizer, self.method, self.batch, self.scorer = optimizer, method, batch, scorer
-        self.rule, self.at, self.skip = rule, at, skip_zero_weight_rows
+        self.rule, self.at, self.skip, self.guard = rule, at, skip_zero_weight_rows, guard
         self.response_BT, self.imitated_BT = batch.response_BT(), batch.imitated_BT()
         self.alpha_BT, self.beta_BT, self.scale_BT = torch.zeros(3, *self.response_BT.shape)
-        self.old_logp_BT = torch.zeros(self.response_BT.shape)
+        self.old_logp_BT, self.logp_BT, self.entropy_BT = torch.zeros(3, *self.response_BT.shape)
         self.clip = replace(rule.clip, explored=method.clips_explored)
         # A gradient without imitated tokens has no parts to tell apart.
         self.measures = rule.measures_parts(at.step) and bool(self.imitated_BT.any())
@@ -116,27 +122,59 @@ class _Update:
 
     def run(self) -> UpdateReport:
         parts = self.batch.mini_batches(self.rule.mini_batches)
-        if not self.rule.entropy_of_current:
-            entropy_BT = self._entropies(torch.arange(len(self.batch)))
-            self._report_entropy(entropy_BT)
+        if self._prepared(parts):
             for part, rows in enumerate(parts):
-                self._weigh(part, rows, entropy_BT)
-        # The first mini-batch meets the old policy itself: its old log-probabilities are its current ones.
-        self._remember_old(torch.cat(parts[1:]) if parts[1:] else torch.arange(0))
-        for part, rows in enumerate(parts):
+                self._mini_batch(part, rows)
+        taken = len(parts) - self.report.skipped
+        self.report.loss = self.report.loss / taken if taken else math.nan
+        self.report.grad_norm = self.report.grad_norm / taken if taken else math.nan
+        self.report.weights = TokenWeights(self.alpha_BT, self.beta_BT)
+        return self.report
+
+    def _prepared(self, parts: list[Tensor]) -> bool:
+        """Weigh the rows and remember the old policy; whether there is anything to take a step from."""
+        everything = torch.arange(len(self.batch))
+        try:
+            require_finite(reward=self.batch.reward_B)
+            if not self.rule.entropy_of_current:
+                entropy_BT = self._entropies(everything)
+                self._report_entropy(entropy_BT)
+                for part, rows in enumerate(parts):
+                    self._weigh(part, rows, entropy_BT)
+            # The first mini-batch meets the old policy itself: its old log-probabilities are its current ones.
+            self._remember_old(torch.cat(parts[1:]) if parts[1:] else torch.arange(0))
+        except NonFiniteError as error:
+            self._leave_out(error, None, everything, steps=len(parts))
+            return False
+        return True
+
+    def _mini_batch(self, part: int, rows: Tensor) -> None:
+        before = copy.deepcopy(self.report)
+        try:
             if self.rule.entropy_of_current:
                 self._weigh(part, rows, self._entropies(rows))
             self._optimizer_step(part, rows)
-        self.report.loss /= len(parts)
-        self.report.grad_norm /= len(parts)
-        self.report.weights = TokenWeights(self.alpha_BT, self.beta_BT)
-        return self.report
+        except NonFiniteError as error:
+            self.report = before
+            self._leave_out(error, part, rows, steps=1)
+
+    def _leave_out(self, error: NonFiniteError, part: int | None, rows: Tensor, *, steps: int) -> None:
+        """Count optimizer steps that are not taken, or raise what the guard raises."""
+        self.optimizer.skipped_in_a_row += 1
+        self.report.skipped += steps
+        seen = {"alpha": self.alpha_BT, "beta": self.beta_BT, "entropy": self.entropy_BT}
+        seen |= {"old_logp": self.old_logp_BT, "logp": self.logp_BT}
+        batch = batch_of(self.scorer.responses, rows, seen)
+        self.guard.meet(error, self.at, part, batch, self.optimizer.skipped_in_a_row)
+        self.alpha_BT[rows] = self.beta_BT[rows] = 0.0
 
     def _entropies(self, rows: Tensor) -> Tensor | None:
         """Entropies of those among these rows that the method looks at, if it asks for any."""
         if not self.method.wants_entropy:
             return None
-        return self.scorer.entropies(rows[self.method.entropy_rows(self.batch)[rows]])
+        self.entropy_BT = entropy_BT = self.scorer.entropies(rows[self.method.entropy_rows(self.batch)[rows]])
+        require_finite(entropies=entropy_BT)
+        return entropy_BT
 
     def _weigh(self, part: int, rows: Tensor, entropy_BT: Tensor | None) -> None:
         """Fill in the weights of a mini-batch's tokens and the scale of its rows."""
@@ -145,6 +183,7 @@ class _Update:
         weights = self.method.weights(mini, entropy_BT, self.at, part)
         self.alpha_BT[rows, : mini.width] = weights.alpha_BT
         self.beta_BT[rows, : mini.width] = weights.beta_BT
+        require_finite(advantages=weights.alpha_BT, weights_of_imitated_tokens=weights.beta_BT)
         self.scale_BT[rows, : mini.width] = token_scale(
             mini, self.rule.aggregation, self.rule.constant, self.method.imitation.scale
         )
@@ -153,6 +192,7 @@ class _Update:
         """Log-probabilities of rows that the policy will meet after it has moved."""
         known = not self.rule.entropy_of_current
         self.old_logp_BT = self.scorer.logprobs(self._active(rows) if known else rows)
+        require_finite(**{"log-probabilities": self.old_logp_BT})
 
     def _active(self, rows: Tensor) -> Tensor:
         """The rows that the update must see."""
@@ -173,15 +213,18 @@ class _Update:
             imitated, explored = parts.norms()
             self.report.norm_imitated.append(imitated)
             self.report.norm_explored.append(explored)
-        norm = self.optimizer.step()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingError(
-                f"rollout step {self.at.step + 1}, mini-batch {part + 1}: loss {loss} or gradient norm {norm} is not "
-                f"finite. Lower the learning rate or max_grad_norm (optimisation.{self.method.phase}), or look at "
-                "the questions of this step; the last checkpoint is from before it"
-            )
+        norm = self.optimizer.step() if math.isfinite(loss) else math.nan
+        if not math.isfinite(norm):
+            raise self._not_finite(loss, norm)
         self.report.loss += loss
         self.report.grad_norm += norm
+
+    def _not_finite(self, loss: float, norm: float) -> NonFiniteError:
+        rate = self.optimizer.learning_rate
+        if not math.isfinite(loss):
+            return NonFiniteError("loss", loss=loss, learning_rate=rate)
+        parameters = broken_gradients(self.scorer.policy)
+        return NonFiniteError("gradient", loss=loss, norm=norm, learning_rate=rate, parameters=parameters)
 
     def _backward(self, rows: Tensor, parts: GradientParts | None, *, first: bool) -> float:
         """Add one micro-batch's gradient; returns its share of the mini-batch's loss."""
@@ -191,6 +234,8 @@ class _Update:
         bonus = self.rule.entropy_coefficient
         explores = bool((weights.alpha_BT != 0).any()) or bonus > 0
         logp_BT, entropy_BT = self.scorer.forward(rows, with_entropy=explores)
+        self.logp_BT[rows, :width] = logp_BT.detach()
+        require_finite(**{"log-probabilities": logp_BT}, entropies=entropy_BT)
         losses = surrogate(
             logp_BT,
             logp_BT.detach() if first else self.old_logp_BT[rows, :width],

@@ -8,6 +8,7 @@ import numpy as np
 
 from prefix_rft.data.encode import Encoder
 from prefix_rft.grading import Grader
+from prefix_rft.local.imitation import demonstration_nll
 from prefix_rft.local.policy import Policy
 from prefix_rft.rollout import QuestionTokens
 from prefix_rft.settings import ValidationSettings
@@ -22,8 +23,12 @@ def validate(
     encoder: Encoder,
     grader: Grader,
     max_response: int,
+    micro_batch_tokens: int,
 ) -> dict[str, float]:
-    """Sample and grade the questions that the settings ask for; see `prefix_rft.validation.report`."""
+    """Sample and grade the questions that the settings ask for; see `prefix_rft.validation.report`.
+
+    Beside them stands how likely these questions' demonstrations are, where they have some.
+    """
     looked_at = questions[: settings.questions]
     asked = [question for question in looked_at for _ in range(settings.samples)]
     keys = [key for question in looked_at for key in sample_keys(question.id, settings.samples)]
@@ -34,4 +39,6 @@ def validate(
         start_B=[0] * len(asked),
         temperature=settings.temperature,
     )
-    return report(asked, generation.tokens, encoder=encoder, grader=grader)
+    found = report(asked, generation.tokens, encoder=encoder, grader=grader)
+    nll = demonstration_nll(policy, looked_at, pad_id=encoder.pad_id, micro_batch_tokens=micro_batch_tokens)
+    return found if nll is None else found | {"validation/demonstration_nll": nll}

@@ -61,8 +61,8 @@ def read_json(path: Path) -> Any:
         RunError: the file cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(
             f"cannot read {path}: {error}. Restore the file, or delete the run to start afresh."
         ) from error

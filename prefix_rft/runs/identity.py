@@ -3,7 +3,9 @@
 Two runs with one identity may differ in the last bits of a float where only batching differs
 (backend.micro_batch_tokens, generation_batch, logits_budget, skip_zero_weight_rows, launcher.threads; verl's nodes,
 devices and how work is spread over them): these regroup sums that are equal on paper. The rule for a new field: it
-counts if it can change the weights, or a row of metrics.jsonl, by more than that.
+counts if it can change the weights, or a row of metrics.jsonl, by more than that. What only decides whether a run
+goes on where it would be refused (data.skip_bad_rows, optimisation.on_nonfinite) does not: where both go on they do
+the same, and a run that was refused goes on under its own name.
 """
 
 from __future__ import annotations

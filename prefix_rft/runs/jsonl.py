@@ -68,7 +68,7 @@ def newest_values(path: Path, keys: Iterable[str]) -> Record:
 def _parse(path: Path, number: int, line: bytes) -> Record:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, number, str(error)) from error
     if not isinstance(row, dict):
         raise _damaged(path, number, "it is not a JSON object")

@@ -53,6 +53,8 @@ class StageMarkers:
         if not path.exists():
             return "it has not finished"
         details = read_json(path)
+        if not _is_marker(stage, details):
+            return f"{path} is not the marker of a stage"
         differing = [
             f"{key}={details.get(key)}, not {value}"
             for key, value in expected.items()
@@ -88,6 +90,8 @@ class StageMarkers:
         if not path.exists():
             return f"{path} is missing"
         scores = read_json(path)
+        if not isinstance(scores, dict):
+            return f"{path} holds no scores"
         counted = {"samples": details["samples"], **{k: v for k, v in details.items() if k == "questions"}}
         differing = [
             f"{scores.get(key)} {key}, not {expected}"
@@ -95,3 +99,8 @@ class StageMarkers:
             if scores.get(key) != expected
         ]
         return f"{path} counts {' and '.join(differing)}" if differing else None
+
+
+def _is_marker(stage: str, details: Any) -> bool:
+    """Whether a marker's content is an object with the number that its kind is checked by."""
+    return isinstance(details, dict) and type(details.get("step" if stage == TRAIN else "samples")) is int

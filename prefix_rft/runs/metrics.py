@@ -60,7 +60,7 @@ class MetricsWriter:
             RunError: the disk is full or refuses; every row is still there.
         """
         records = read_records(self.path)
-        kept = [row for row in records.rows if row["step"] <= step]
+        kept = [row for row in records.rows if _name(self.path, row)[0] <= step]
         if len(kept) < len(records.rows) or records.torn:
             rewrite_records(self.path, kept)
         self._rows_seen = {_name(self.path, row) for row in kept}
@@ -78,7 +78,7 @@ class MetricsWriter:
 def _name(path: Path, row: Record) -> tuple[int, str]:
     try:
         return int(row["step"]), str(row["kind"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise RunError(f"{path} holds a row without a step and a kind: {row}. Remove that line.") from error
 
 

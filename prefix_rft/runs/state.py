@@ -14,6 +14,7 @@ from prefix_rft.errors import RunError
 from prefix_rft.runs.atomic import read_json, write_json
 from prefix_rft.runs.jsonl import append_record
 from prefix_rft.runs.lock import is_locked
+from prefix_rft.visible import visible
 
 Status = Literal["new", "queued", "running", "done", "failed", "lost"]
 """lost is never written: it is a run recorded as running that no live process holds."""
@@ -85,7 +86,23 @@ def recorded_state(run_path: Path) -> RunState:
         raise _damaged(path, str(error)) from error
     if state.status not in get_args(Status):
         raise _damaged(path, f"there is no status {state.status!r}")
+    wrong = _wrongly_typed(state)
+    if wrong:
+        raise _damaged(path, f"{wrong}={getattr(state, wrong)!r:.60}")
     return state
+
+
+def _wrongly_typed(state: RunState) -> str | None:
+    """The first field whose value is of another type than the writer's."""
+    failure = state.error
+    kinds: dict[str, tuple[type, ...]] = {
+        **dict.fromkeys(("stage", "host", "started", "updated"), (str, type(None))),
+        **dict.fromkeys(("step", "total_steps", "pid"), (int, type(None))),
+        "attempt": (int,),
+    }
+    wrong = [name for name, kind in kinds.items() if type(getattr(state, name)) not in kind]
+    told = [] if failure is None else [failure.type, failure.message, failure.log or ""]
+    return next(iter(wrong), None) or (None if all(isinstance(text, str) for text in told) else "error")
 
 
 def _damaged(path: Path, reason: str) -> RunError:
@@ -151,7 +168,7 @@ class StateWriter:
 
     def failed(self, error: BaseException, log: str | None = None) -> None:
         """The run stopped at an error; `log` is relative to the run directory."""
-        failure = RunFailure(type(error).__name__, str(error), log)
+        failure = RunFailure(type(error).__name__, visible(str(error)), log)
         state = replace(recorded_state(self.run_path), status="failed", error=failure)
         self._change(state, "failed", stage=state.stage, step=state.step, **asdict(failure))
 

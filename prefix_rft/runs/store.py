@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from prefix_rft import plain_yaml
 from prefix_rft.errors import RunError
 from prefix_rft.runs.atomic import TEMPORARY, move_into_place, read_json, refused, write_json, write_text
 from prefix_rft.runs.checkpoint import Checkpoint, list_checkpoints
@@ -35,7 +36,6 @@ from prefix_rft.settings import RunConfig, parse
 CONFIG_FILE = "config.yaml"
 IDENTITY_FILE = "identity.json"
 _RUN_ID = re.compile(r"[0-9a-f]{12}")
-_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class RunDir:
             raise RunError(
                 f"{path} is not an identity of format {FORMAT}. Delete {self.path} to run it afresh."
             )
+        if not {"kind", "counts", "id"} <= fields.keys() or not isinstance(fields["counts"], dict):
+            raise RunError(f"{path} lacks kind, counts or id. Delete {self.path} to run it afresh.")
         identity = Identity(fields["kind"], fields["counts"], fields["id"])
         if not self.id == identity.id == identity_digest(identity.kind, identity.counts):
             raise RunError(
@@ -234,8 +236,8 @@ def _write_config(path: Path, config: RunConfig) -> None:
 
 def _read_config(path: Path) -> RunConfig:
     try:
-        values = yaml.load(path.read_text(), Loader=_YamlLoader)
-    except (OSError, yaml.YAMLError) as error:
+        values = plain_yaml.load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise RunError(
             f"cannot read {path}: {error}. Restore it, or delete the run's folder to start afresh."
         ) from error

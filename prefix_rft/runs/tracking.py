@@ -14,6 +14,8 @@ from prefix_rft.runs.state import append_event
 from prefix_rft.settings.tracking import TrackingSettings
 
 LOG_FILE = "wandb.log"
+INCOMPLETE = "mirror incomplete"
+"""The event of a run whose mirror failed or was killed."""
 _MIRROR = (sys.executable, "-m", "prefix_rft.runs.mirror")
 
 
@@ -27,8 +29,7 @@ class MirrorHandle:
     def finish(self, timeout: float = 30.0) -> bool:
         """Let the mirror catch up and end; never raises on the mirror's account.
 
-        A mirror that failed, or that is killed because it takes too long, leaves an event
-        `mirror incomplete`.
+        A mirror that failed, or that is killed because it takes too long, leaves an event `mirror incomplete`.
 
         Args:
             timeout: seconds to wait.
@@ -50,8 +51,13 @@ class MirrorHandle:
         return reason is None
 
     def _record(self, reason: str) -> None:
-        again = f"python -m prefix_rft.runs.mirror {self.run_path}"
-        append_event(self.run_path, "mirror incomplete", reason=reason, log=LOG_FILE, mirror_again=again)
+        again = mirror_again([self.run_path])
+        append_event(self.run_path, INCOMPLETE, reason=reason, log=LOG_FILE, mirror_again=again)
+
+
+def mirror_again(run_paths: Sequence[Path]) -> str:
+    """The command that mirrors what is missing of these runs."""
+    return " ".join(["python -m prefix_rft.runs.mirror", *map(str, run_paths)])
 
 
 def mirror_runs(run_paths: Sequence[Path], log: Path, timeout: float = 300.0) -> bool:

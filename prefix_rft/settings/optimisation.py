@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from prefix_rft.settings.base import Settings
 
 Aggregation = Literal["constant", "token_mean", "seq_mean_token_mean", "seq_mean_token_sum"]
+OnNonfinite = Literal["stop", "skip"]
 
 
 class _Phase(Settings):
@@ -94,3 +95,10 @@ class OptimisationSettings(Settings):
     """Imitation."""
     rl: RlPhase = RlPhase()
     """Reinforcement learning."""
+    on_nonfinite: OnNonfinite = "stop"
+    """What happens where a reward, a log-probability, the loss or the gradient is NaN or infinite.
+
+    stop: the run fails before the weights are touched; skip: that optimizer step is left out and counted (the metric
+    skipped_nonfinite), and the third in a row stops the run all the same. Either way the batch is saved in
+    <run>/nonfinite/. A model whose own probabilities are not numbers always stops the run. verl can only stop.
+    """

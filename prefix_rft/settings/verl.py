@@ -32,9 +32,15 @@ LIMITS: dict[str, Limit] = {
 
 def not_honoured(optimisation: OptimisationSettings, phases: Set[str]) -> list[str]:
     """What verl cannot do of the phases that a method passes through, each with what to set instead."""
+    refused = []
+    if optimisation.on_nonfinite == "skip":
+        refused.append(
+            "optimisation.on_nonfinite=skip: its workers measure a step by taking it; set stop, and the run goes on "
+            "from its last checkpoint when it is asked for again"
+        )
     if "rl" not in phases:
-        return []
-    return [
+        return refused
+    return refused + [
         f"optimisation.rl.{name}={getattr(optimisation.rl, name)}: {limit.reason}"
         for name, limit in LIMITS.items()
         if not limit.holds(optimisation.rl)

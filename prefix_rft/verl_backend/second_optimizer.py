@@ -71,7 +71,7 @@ class TwoOptimizers(TrainingWorker):  # type: ignore[misc]
     def load_second(self, folder: str) -> None:
         """Take over what `save_second` wrote."""
         assert self.second is not None
-        self.second.optimizer.load_state_dict(torch.load(self._file(folder), weights_only=False))
+        self.second.optimizer.load_state_dict(torch.load(self._file(folder), weights_only=True))
 
 
 class TwoOptimizersWorker(ActorRolloutRefWorker):  # type: ignore[misc]

@@ -239,7 +239,8 @@ class MethodTrainer(PPOTrainerSync):  # type: ignore[misc]
     def _update(
         self, batch: KVBatchMeta, graded: GradedRows, metrics: dict[str, Any], timing_raw: dict[str, float]
     ) -> KVBatchMeta:
-        update = Update(self.job, self.actor_rollout_wg, self._keys, graded.batch, self._at)
+        named = [row.tokens.id for row in self.asked]
+        update = Update(self.job, self.actor_rollout_wg, self._keys, graded.batch, self._at, named)
         with marked_timer("update_actor", timing_raw):
             rows, report = update.run(batch, lambda rows: self._compute_old_log_prob(rows, metrics))
         metrics.update(update.theirs)

@@ -5,18 +5,19 @@ Axes: B rows (responses) of the rollout step, T response tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 from transfer_queue import KVBatchMeta
 
-from prefix_rft.errors import TrainingError
+from prefix_rft.nonfinite import Batch, Guard, NonFiniteError, require_finite
 from prefix_rft.reporting import UpdateReport
 from prefix_rft.rollout import RolloutBatch, StepContext
-from prefix_rft.verl_backend.columns import columns, response_columns
+from prefix_rft.verl_backend.columns import answers, columns, response_columns
 from prefix_rft.verl_backend.job import Job
 from prefix_rft.verl_backend.mini_batches import Arrangement, arrange
 from prefix_rft.verl_backend.rows import WeighedRows, weigh
@@ -66,6 +67,8 @@ class Update:
     """Of the rows in our order, in verl's queue."""
     graded: RolloutBatch
     at: StepContext
+    question_ids: Sequence[str] = ()
+    """Of each row."""
     theirs: dict[str, float] = field(default_factory=dict)
     """verl's own metrics of the optimizer steps."""
 
@@ -79,7 +82,7 @@ class Update:
             score: has verl store old log-probabilities and entropies of a batch.
 
         Raises:
-            TrainingError: a loss or a gradient is not finite.
+            TrainingError: a reward, an entropy, a loss or a gradient is not finite; the rows are written down.
         """
         parts = self.graded.mini_batches(self.job.mini_batches)
         shares = data_parallel(self.workers)
@@ -93,13 +96,14 @@ class Update:
     def _steps(self, plan: Arrangement, parts: Sequence[Tensor]) -> UpdateReport:
         """Weigh all rows once, or each mini-batch again by entropies of the policy that it meets."""
         old_BT = columns(self.keys, plan.batch.partition_id, "entropy", self.graded.width)
+        self._require_finite(plan, reward=self.graded.reward_B, entropies=old_BT)
         weighed, report, entropy_BT = self._weigh(plan, parts, old_BT), UpdateReport(), old_BT.clone()
         for part, rows in enumerate(parts):
             # The first mini-batch meets the policy that made the rollouts.
             if part and self.job.weighs_by_current_entropy:
                 entropy_BT[rows] = self._entropies(plan, part, rows)
                 weighed = self._weigh(plan, parts, entropy_BT)
-            self._optimizer_step(plan.part(part), part, report)
+            self._optimizer_step(plan.part(part), part, rows, report)
         self._count(report, weighed, old_BT)
         return report
 
@@ -138,17 +142,33 @@ class Update:
         report.imitated_tokens = int(imitated_BT.sum())
         report.rows = int((explored_BT | imitated_BT).any(dim=1).sum())
 
-    def _optimizer_step(self, batch: KVBatchMeta, part: int, report: UpdateReport) -> None:
+    def _require_finite(self, plan: Arrangement, **quantities: Tensor) -> None:
+        try:
+            require_finite(**quantities)
+        except NonFiniteError as error:
+            self._refuse(error, plan.batch.partition_id, None, torch.arange(len(self.keys)))
+
+    def _refuse(self, error: NonFiniteError, partition: str, part: int | None, rows: Tensor) -> None:
+        """Write the rows down and stop; a guard that stops always raises."""
+        written = answers([self.keys[row] for row in rows.tolist()], partition)
+        ids_BT = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in written], batch_first=True)
+        made = {
+            item.name.removesuffix("_B"): getattr(self.graded, item.name)[rows]
+            for item in fields(self.graded)
+        }
+        named = [self.question_ids[row] for row in rows.tolist()] if self.question_ids else ()
+        guard = Guard(self.job.run.path, settings=f"optimisation.{self.job.method.phase}", can_skip=False)
+        guard.meet(error, self.at, part, Batch({"responses": ids_BT, **made}, named), 1)
+
+    def _optimizer_step(self, batch: KVBatchMeta, part: int, rows: Tensor, report: UpdateReport) -> None:
         bonus = self.job.entropy_coefficient > 0
         batch.extra_info.update(update_info(len(batch), temperature=self.job.temperature, with_entropy=bonus))
         values = read_update(self.workers.update_actor(batch))
         loss, norm = values.pop("loss"), values.pop("grad_norm")
-        if not (abs(loss) < float("inf") and abs(norm) < float("inf")):
-            raise TrainingError(
-                f"rollout step {self.at.step + 1}, mini-batch {part + 1}: loss {loss} or gradient norm {norm} is not "
-                f"finite. Lower the learning rate or max_grad_norm (optimisation.{self.job.method.phase}), or look at "
-                "the questions of this step; the last checkpoint is from before it"
-            )
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            # verl leaves a step out whose gradient norm is not finite, and says nothing.
+            error = NonFiniteError("loss or gradient", loss=loss, norm=norm)
+            self._refuse(error, batch.partition_id, part, rows)
         report.loss += loss
         report.grad_norm += norm
         report.clipped += values.pop("clipped")

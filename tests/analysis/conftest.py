@@ -175,8 +175,8 @@ def pdflatex() -> Any:
 
     def compiled(folder: Path, names: Iterable[str]) -> str:
         inputs = "\n".join(f"\\input{{{name}}}\\clearpage" for name in names)
-        text = f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx}}\\begin{{document}}\n{inputs}\n\\end{{document}}\n"
-        (folder / "paper.tex").write_text(text)
+        head = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}"
+        (folder / "paper.tex").write_text(f"{head}\n{inputs}\n\\end{{document}}\n")
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]

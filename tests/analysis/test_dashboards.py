@@ -55,7 +55,7 @@ def test_a_dashboard_shows_scores_curves_and_tables() -> None:
 
 
 def test_rows_look_as_in_the_figures() -> None:
-    assert _made().colours == {"Base": "#666666", "Prefix-RFT": "#D55E00", "SFT": "#CC79A7"}
+    assert _made().colours == {"Base": "#707070", "Prefix-RFT": "#D55E00", "SFT": "#CC79A7"}
 
 
 def test_every_curve_is_of_a_metric_that_training_writes() -> None:

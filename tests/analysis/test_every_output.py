@@ -63,16 +63,27 @@ def test_a_changed_score_is_found_in_every_output(
     # Nothing of the score is in the training curves.
     assert same <= of_curves
     for kind in ("md", "csv", "tex"):
-        assert {f"main_results/{name}.{kind}" for name in ("table", "orderings", "published")} <= after.keys() - same
-    assert {"index.md", "index.html", "main_results/report.md", "main_results/scores.csv"} <= after.keys() - same
+        assert {
+            f"main_results/{name}.{kind}" for name in ("table", "orderings", "published")
+        } <= after.keys() - same
+    assert {
+        "index.md",
+        "index.html",
+        "main_results/report.md",
+        "main_results/scores.csv",
+    } <= after.keys() - same
 
 
-def test_the_same_store_and_date_give_the_same_bytes(build: Any, selection: Selection, tmp_path: Path) -> None:
+def test_the_same_store_and_date_give_the_same_bytes(
+    build: Any, selection: Selection, tmp_path: Path
+) -> None:
     one = written(build, tmp_path / "one", "main_results")
     assert one == written(build, tmp_path / "other", "main_results")
 
 
-def test_sweeps_without_a_run_are_named_and_not_written(build: Any, selection: Selection, tmp_path: Path) -> None:
+def test_sweeps_without_a_run_are_named_and_not_written(
+    build: Any, selection: Selection, tmp_path: Path
+) -> None:
     console = Console(width=200, record=True)
     given = [*GIVEN, f"store={build.store.root}"]
     report_begun(given, ["main_results", "schedule"], tmp_path / "out", "2026-11-21", console)

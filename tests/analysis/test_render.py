@@ -63,11 +63,23 @@ def test_csv_keeps_unrounded_shares():
 
 
 def test_latex_knows_every_character_that_it_leaves_as_it_is():
-    table = Table("a ≈ b", (Column("x", "β\u202e", numeric=False),), (Row((Entry("−1… é\n✓"),)),))
+    table = Table(
+        "a ≈ b", (Column("x", "β\u202e", numeric=False),), (Row((Entry("\N{MINUS SIGN}1… é\n✓"),)),)
+    )
     text = render.latex(table)
     assert "a $\\approx$ b" in text
     assert "[U+03B2][U+202E]" in text
     assert "$-$1\\dots{} é [U+2713]" in text
+
+
+def test_negative_numbers_have_a_minus_sign_and_words_their_hyphens():
+    columns = (Column("x", "x", numeric=False), Column("y", "y", scale=100))
+    table = Table(
+        "", columns, (Row((Entry("top-20"), Entry(-0.123))), Row((Entry("-1"), Entry("-2.0 to -1.0"))))
+    )
+    text = render.latex(table)
+    assert "top-20 & $-$12.3" in text
+    assert "-1 & $-$2.0 to $-$1.0" in text
 
 
 @pytest.mark.slow

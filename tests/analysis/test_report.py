@@ -36,7 +36,9 @@ def test_the_folder_holds_everything_and_the_page_links_to_it(build, cells, tmp_
     drawn = {path.stem for path in written if path.suffix == ".png"}
     assert drawn >= {"learning_curves", "scores", "differences", "problems", "solved_sets"}
     figures = {f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf", "svg")}
-    tables = {f"{name}.{kind}" for name in ("table", "orderings", "published") for kind in ("md", "csv", "tex")}
+    tables = {
+        f"{name}.{kind}" for name in ("table", "orderings", "published") for kind in ("md", "csv", "tex")
+    }
     texts = {"report.md", "index.html", "scores.csv", "curves.csv"} | tables
     assert names == figures | texts
     assert all(path.stat().st_size > 0 for path in written)

@@ -139,8 +139,8 @@ def test_a_score_that_is_surely_behind_the_best_of_its_column_is_marked(build):
     cells += [build.done("prefix_rft", seed, right) for seed in (0, 1)]
     table = main_table(load_results(build.store, cells))
     marks = {label: entry(table, label, "avg@4").mark for label in ("SFT", "RFT", "Prefix-RFT")}
-    assert marks == {"SFT": "*", "RFT": "", "Prefix-RFT": ""}
-    assert "* behind the best of its column" in table.notes[1]
+    assert marks == {"SFT": "‡", "RFT": "", "Prefix-RFT": ""}
+    assert "‡ behind the best of its column" in table.notes[1]
 
 
 def test_many_pass_at_k_get_three_columns_the_last_among_them(build, make_verdicts):

@@ -132,10 +132,21 @@ def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_job(tmp_path: Path, model_path: Path, data_path: Path) -> MakeJob:
-    """A run of 24 short steps with a checkpoint at every third; sections of the settings by keyword."""
+    """A run of 24 short steps with a checkpoint at every third; sections of the settings by keyword.
 
-    def make(method: str = "prefix_rft", *, store: Path = tmp_path / "runs", **sections: Any) -> Job:
-        config = parse(RunConfig, _settings(method, store, model_path, data_path) | sections)
+    `of_method` holds settings of the method beside its name.
+    """
+
+    def make(
+        method: str = "prefix_rft",
+        *,
+        store: Path = tmp_path / "runs",
+        of_method: dict[str, Any] | None = None,
+        **sections: Any,
+    ) -> Job:
+        values = _settings(method, store, model_path, data_path) | sections
+        values["method"] |= of_method or {}
+        config = parse(RunConfig, values)
         planned = chain(config)[-1]
         run = Store(config.store).create(planned.identity, config)
         return Job(run, Request(run.id, planned.parent_id, config))

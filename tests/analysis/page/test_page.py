@@ -180,7 +180,9 @@ def test_nothing_is_fetched_and_only_our_own_script_may_run(page: Any) -> None:
 
 def test_tables_can_be_taken_along(page: Any) -> None:
     links = [link for link in page.tree.all("a") if "download" in link.attributes]
-    names = [f"{name}.{kind}" for name in ("table", "orderings", "published") for kind in ("csv", "tex", "md")]
+    names = [
+        f"{name}.{kind}" for name in ("table", "orderings", "published") for kind in ("csv", "tex", "md")
+    ]
     assert [link.attributes["download"] for link in links] == names
     content = b64decode(links[0].attributes["href"].partition("base64,")[2]).decode()
     assert content.startswith("method,seeds,avg@4")

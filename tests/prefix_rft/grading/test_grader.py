@@ -159,7 +159,7 @@ def test_the_version_names_departures_only() -> None:
     settings = GradingSettings(think="required", scientific=True)
     assert version(settings) == (
         "math-verify 0.9.0 or exact string; answer: last_boxed; of what follows </think>, else none; "
-        "scientific notation read; grader 2"
+        "scientific notation read, version 2; grader 2"
     )
     after = GradingSettings(think="after_close")
     assert "of what follows </think>, else of all; grader 2" in version(after)

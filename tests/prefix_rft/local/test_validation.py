@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from prefix_rft.grading.grader import Grader
 from prefix_rft.grading.verdict import Grade
@@ -38,6 +41,7 @@ def _look(task: Any, split: Sequence[Any], **settings: Any) -> tuple[dict[str, f
         encoder=task.encoder,
         grader=listener,
         max_response=20,
+        micro_batch_tokens=64,
     )
     return values, listener
 
@@ -80,3 +84,31 @@ def test_every_look_draws_alike_and_samples_differ(chain_task: Any) -> None:
 def test_greedy_samples_of_a_question_are_equal(chain_task: Any) -> None:
     asked = _look(chain_task, chain_task.questions[:4], samples=2, temperature=0.0)[1].asked
     assert [response for _, response in asked[::2]] == [response for _, response in asked[1::2]]
+
+
+def test_demonstrations_are_scored_as_transformers_scores_them(chain_task: Any) -> None:
+    questions = chain_task.questions[:5]
+    values, _ = _look(chain_task, questions, samples=1)
+    model = AutoModelForCausalLM.from_pretrained(chain_task.model)
+    total, count = 0.0, 0
+    for question in questions:
+        ids = torch.tensor([[*question.prompt, *question.demonstration]])
+        with torch.no_grad():
+            logp_LV = model(ids).logits[0, :-1].double().log_softmax(-1)
+        start = len(question.prompt) - 1
+        total -= float(logp_LV[start:].gather(1, ids[0, 1:, None][start:]).sum())
+        count += len(question.demonstration)
+    assert values["validation/demonstration_nll"] == pytest.approx(total / count, abs=1e-5)
+
+
+def test_questions_without_demonstrations_have_no_likelihood(chain_task: Any) -> None:
+    bare = [replace(question, demonstration=None) for question in chain_task.questions[:3]]
+    values, _ = _look(chain_task, bare, samples=1)
+    assert "validation/demonstration_nll" not in values
+
+
+def test_looking_at_demonstrations_draws_nothing(chain_task: Any) -> None:
+    bare = [replace(question, demonstration=None) for question in chain_task.questions[:3]]
+    with_them, _ = _look(chain_task, chain_task.questions[:3], samples=2)
+    without, _ = _look(chain_task, bare, samples=2)
+    assert {name: with_them[name] for name in without} == without

@@ -55,6 +55,7 @@ COUNTS: dict[tuple[str, str], str] = {
         "dual_clip entropy_coefficient entropy_of gradient_norms_every"
     ),
     ("optimisation.rl", "-"): "checkpoint_every",
+    ("optimisation", "-"): "on_nonfinite",
     ("", "-"): "scale store sweep",
     ("", "train"): "seed",
     ("tracking", "-"): "wandb project entity tags sample_rows",

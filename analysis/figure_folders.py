@@ -1,0 +1,91 @@
+"""Figures of comparisons as folders of files; those of several comparisons by processes beside this one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from analysis.results import Results
+
+KINDS = ("png", "pdf", "svg")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One figure on disk."""
+
+    name: str
+    """Of its files."""
+    caption: str
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """The figures of several comparisons, by folder, while they are being drawn."""
+
+    _drawing: Mapping[Path, Future[tuple[Drawn, ...]]]
+
+    def of(self, results: Results, folder: Path) -> tuple[Drawn, ...]:
+        """The figures of one comparison: those being drawn there, as soon as they are done, or drawn now."""
+        return self._drawing[folder].result() if folder in self._drawing else draw(results, folder)
+
+
+NONE_BEGUN = Drawings({})
+
+
+def draw(results: Results, folder: Path) -> tuple[Drawn, ...]:
+    """Draw every figure into a folder; those of an earlier report that are no longer drawn go.
+
+    matplotlib takes a second to load, which a report without figures does not need.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found: list[Drawn] = []
+    files: set[Path] = set()
+    if results.evaluations:
+        from analysis.figure_files import save
+        from analysis.figures import pictures
+
+        for picture in pictures(results):
+            files |= set(save(picture.figure, folder, picture.name))
+            found.append(Drawn(picture.name, picture.caption))
+    for stale in {path for kind in KINDS for path in folder.glob(f"*.{kind}")} - files:
+        stale.unlink()
+    return tuple(found)
+
+
+_waiting: dict[Path, Results] = {}
+"""What the processes are started with: they inherit it, since results are large to send."""
+
+
+@contextmanager
+def drawings(wanted: Mapping[Path, Results]) -> Iterator[Drawings]:
+    """Draw into these folders in as many processes as there are cores, while the caller goes on.
+
+    Nothing else may be running in the caller when it begins: its threads do not come along.
+    """
+    workers = min(len(wanted), len(os.sched_getaffinity(0)))
+    if workers < 2:
+        yield NONE_BEGUN
+        return
+    _waiting.update(wanted)
+    try:
+        with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+            begun = {folder: pool.submit(_draw, folder) for folder in wanted}
+            try:
+                yield Drawings(begun)
+            finally:
+                pool.shutdown(cancel_futures=True)
+    finally:
+        _waiting.clear()
+
+
+def _draw(folder: Path) -> tuple[Drawn, ...]:
+    return draw(_waiting[folder], folder)
