@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import analysis
 import eval as evaluation
 import prefix_rft
+from analysis.code_digest import code_digest
 from analysis.columns import columns_of
 from prefix_rft.runs.atomic import write_bytes
 
@@ -108,9 +109,4 @@ def _digest(body: bytes) -> bytes:
 @cache
 def _writer() -> str:
     """What is kept is what this code, as it lies on disk now, reads from a run's files."""
-    digest = hashlib.sha256(f"{FORMAT} {pa.__version__}".encode())
-    for package, patterns in _CODE:
-        folder = Path(package.__path__[0])
-        for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
-            digest.update(f"{file.relative_to(folder)}\n".encode() + file.read_bytes())
-    return digest.hexdigest()
+    return code_digest(_CODE, str(FORMAT), pa.__version__)

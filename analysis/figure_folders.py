@@ -39,26 +39,40 @@ NONE_BEGUN = Drawings({})
 
 
 def draw(results: Results, folder: Path) -> tuple[Drawn, ...]:
-    """Draw every figure into a folder; those of an earlier report that are no longer drawn go.
+    """Every figure as files of a folder; those of an earlier report that are no longer drawn go.
 
+    Figures that were drawn there from the same data by the same code are left as they are (`analysis.figure_note`).
     matplotlib takes a second to load, which a report without figures does not need.
 
     Raises:
         RunError: the disk refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found: list[Drawn] = []
-    files: set[Path] = set()
+    captions: dict[str, str] = {}
     if results.evaluations:
-        from analysis.figure_files import save
-        from analysis.figures import pictures
+        from analysis.figure_note import noted, source_of, write_note
 
-        for picture in pictures(results):
-            files |= set(save(picture.figure, folder, picture.name))
-            found.append(Drawn(picture.name, picture.caption))
+        source = source_of(results)
+        known = noted(folder, source, KINDS)
+        captions = _drawn_anew(results, folder) if known is None else known
+        if known is None:
+            write_note(folder, source, captions, KINDS)
+    files = {folder / f"{name}.{kind}" for name in captions for kind in KINDS}
     for stale in {path for kind in KINDS for path in folder.glob(f"*.{kind}")} - files:
         stale.unlink()
-    return tuple(found)
+    return tuple(Drawn(name, caption) for name, caption in captions.items())
+
+
+def _drawn_anew(results: Results, folder: Path) -> dict[str, str]:
+    """Captions by name."""
+    from analysis.figure_files import save
+    from analysis.figures import pictures
+
+    captions = {}
+    for picture in pictures(results):
+        save(picture.figure, folder, picture.name)
+        captions[picture.name] = picture.caption
+    return captions
 
 
 _waiting: dict[Path, Results] = {}
