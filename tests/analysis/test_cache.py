@@ -103,7 +103,7 @@ class Changes:
 NAMES = ("append", "evaluate", "begin", "fail", "finish", "damage", "mend", "delete")
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(["new", *NAMES]), st.integers(0, 3)), max_size=8))
 def test_any_changes_leave_the_frames_as_they_are_read_afresh(build, later, tmp_path_factory, changes):
     store = Store(tmp_path_factory.mktemp("store"))

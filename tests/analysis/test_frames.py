@@ -51,7 +51,7 @@ def test_every_run_is_a_row_with_its_state(build, states, cache):
     assert (standing["running"], standing["lost"]) == ("running 3/9", "lost 3/9")
     assert standing["new"] == "not started"
     errors = {name: runs.loc[run_id, "error"] for name, run_id in states.items()}
-    assert errors["failed"] == "RuntimeError: out of memory ?"
+    assert errors["failed"] == "RuntimeError: out of memory [U+DC80]"
     assert "state.json" in errors["unreadable"]
     assert "identity.json" in errors["nameless"]
     assert pd.isna(errors["done"])

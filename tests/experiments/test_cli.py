@@ -97,10 +97,18 @@ def test_a_table_before_anything_ran_says_not_started(command, tmp_path):
 
 
 def test_a_report_before_anything_ran_is_a_report(command, tmp_path):
-    code, said, _ = command("report", "seed=0", "--out", "page")
+    code, said, _ = command("report", "main_results", "seed=0", "--out", "page")
     assert code == 0
     assert "files in page: report.md, table.md" in said
     assert "not started" in (tmp_path / "page" / "report.md").read_text()
+
+
+def test_a_report_of_whatever_there_is_says_that_there_is_nothing(command, tmp_path):
+    code, _, said = command("report", "seed=0", "--out", "page")
+    assert code == 2
+    assert "has no run of" in said
+    assert "prefix-rft reproduce" in said
+    assert not (tmp_path / "page").exists()
 
 
 def test_the_installed_command_prints_no_traceback_for_a_users_mistake():

@@ -45,6 +45,7 @@ def test_the_normalised_score_finds_what_the_protocols_score_misses(golds: list[
             assert correct[1] == len(golds)
 
 
+@pytest.mark.slow
 def test_what_holds_no_scientific_notation_keeps_its_verdict(shared_data: Path) -> None:
     lines = (shared_data / "eval" / "minerva_math.jsonl").read_text(encoding="utf-8").splitlines()
     answers = [json.loads(line)["answer"] for line in lines]

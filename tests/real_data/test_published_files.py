@@ -42,6 +42,7 @@ def assert_went_through(done: Any) -> None:
     assert done.scores()["questions"] == done.config.data.test_questions
 
 
+@pytest.mark.slow
 def test_gsm8k_on_the_command_line(shared_data: Path, tmp_path: Path) -> None:
     """Three rollout steps, the same command again does nothing, and `status` shows both runs."""
     file = shared_data / "train" / "gsm8k_train_2000.jsonl"
