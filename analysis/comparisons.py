@@ -20,6 +20,8 @@ from eval.compare import Difference, holm, pooled_bootstrap
 
 SIGNIFICANCE = 0.05
 """Level of all tests of one family together."""
+FEWEST_QUESTIONS = 2
+"""Below it nothing is known of other questions, and nothing is tested."""
 FEWEST_SEEDS = 2
 """Below it training's own randomness is unknown, and no claim about methods is made."""
 
@@ -97,6 +99,16 @@ def family(
     return {pair: replace(value, p_holm=p) for (pair, value), p in zip(tested.items(), adjusted, strict=True)}
 
 
+def why_untested(results: Results, metric: str) -> str:
+    """What keeps two evaluated rows from being compared."""
+    few = any(
+        score_Q.size < FEWEST_QUESTIONS
+        for done in results.evaluations.values()
+        for score_Q in done.question_scores(metric).values()
+    )
+    return "one question only" if few else "no seed shared"
+
+
 def _tested(results: Results, first: str, second: str, metric: str) -> Comparison | None:
     """A pair gives the same interval from both sides: it is resampled once, in the names' order."""
     if first <= second:
@@ -114,7 +126,7 @@ def _flipped(seen: Difference) -> Difference:
 def _resampled(results: Results, first: str, second: str, metric: str) -> Comparison | None:
     """The test before any correction."""
     pairs = _paired(results, first, second, metric)
-    if not pairs:
+    if not pairs or any(a_RQ.shape[1] < FEWEST_QUESTIONS for of in pairs.values() for a_RQ, _ in of):
         return None
     # Every pair is resampled by the same draws: faster, and a row's luck is the same in all its comparisons.
     difference = pooled_bootstrap(list(pairs.values()), "comparison")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 from analysis.results import Results
+from prefix_rft.errors import RunError
 
 KINDS = ("png", "pdf", "svg")
 
@@ -32,7 +34,15 @@ class Drawings:
 
     def of(self, results: Results, folder: Path) -> tuple[Drawn, ...]:
         """The figures of one comparison: those being drawn there, as soon as they are done, or drawn now."""
-        return self._drawing[folder].result() if folder in self._drawing else draw(results, folder)
+        if folder not in self._drawing:
+            return draw(results, folder)
+        try:
+            return self._drawing[folder].result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                f"the process that drew into {folder} was killed, perhaps for want of memory. Write the report of "
+                "one sweep at a time: prefix-rft report <sweep>"
+            ) from error
 
 
 NONE_BEGUN = Drawings({})

@@ -8,20 +8,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-import matplotlib as mpl
-import pandas as pd
+import numpy as np
 
 import analysis
 import eval as evaluation
+import prefix_rft
 from analysis.code_digest import code_digest
 from analysis.results import Results
 from prefix_rft.errors import RunError
 from prefix_rft.runs.atomic import read_json, write_json
 
 NOTE = "drawn.json"
-_CODE = ((analysis, ("*.py", "*.csv")), (evaluation, ("*.py", "benchmarks/registry.py")))
+_CODE = (
+    (analysis, ("*.py", "*.csv")),
+    (evaluation, ("*.py", "benchmarks/registry.py")),
+    (prefix_rft, ("keyed.py", "data/schema.py")),
+)
+_LIBRARIES = ("matplotlib", "fonttools", "numpy", "pandas", "scipy")
 Captions = dict[str, str]
 """By name of the figure, in the order of pages."""
 
@@ -62,17 +68,19 @@ def source_of(results: Results) -> str:
 
 @cache
 def _code() -> str:
-    return code_digest(_CODE, str(mpl.__version__), str(pd.__version__))
+    return code_digest(_CODE, *map(version, _LIBRARIES))
 
 
 def _shown(results: Results) -> Iterator[bytes]:
     said = (results.sweep, results.parts, results.cells, results.places, results.standing, results.damage)
-    yield repr([*said, results.unfinished]).encode()
+    yield ascii([*said, results.unfinished]).encode()
     yield str(list(results.frames.curves.columns)).encode()
-    yield pd.util.hash_pandas_object(results.frames.curves, index=False).to_numpy().tobytes()
+    for _, column in results.frames.curves.items():
+        plain = isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf"
+        yield column.to_numpy().tobytes() if plain else ascii(column.to_list()).encode()
     for run_id, measured in results.evaluations.items():
         for part, done in measured.parts.items():
-            yield repr((run_id, part, done.questions, done.correct_QS.shape)).encode()
+            yield ascii((run_id, part, done.questions, done.correct_QS.shape)).encode()
             yield done.correct_QS.tobytes()
             yield done.scores.model_dump_json().encode()
 

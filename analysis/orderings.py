@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.claims import Claim, claims_for
-from analysis.comparisons import FEWEST_SEEDS, SIGNIFICANCE, Comparison, family, p_text, points
+from analysis.comparisons import (
+    FEWEST_SEEDS,
+    SIGNIFICANCE,
+    Comparison,
+    family,
+    p_text,
+    points,
+    why_untested,
+)
 from analysis.layout import Column, Entry, Row, Table
 from analysis.published import Source
 from analysis.results import Results
@@ -48,7 +56,7 @@ def findings(results: Results) -> tuple[Finding, ...]:
             pairs.setdefault(_metric(results, claim), set()).add(_sorted(found))
     tests = {metric: family(results, sorted(of), metric) for metric, of in pairs.items()}
     return tuple(
-        _judge(claim, found, tests.get(_metric(results, claim), {}), _metric(results, claim))
+        _judge(results, claim, found, tests.get(_metric(results, claim), {}), _metric(results, claim))
         for claim, found in rows.items()
     )
 
@@ -87,13 +95,17 @@ def _metric(results: Results, claim: Claim) -> str:
     """The headline; of a claim on many samples pass@k of the largest k, on the claim's own benchmark if it is here."""
     if claim.samples == "mean":
         return results.metrics[0]
-    own = [metric for metric in results.metrics if metric.startswith(f"{claim.source.benchmark} pass@")]
-    return own[0] if own else results.metrics[-1]
+    if len(results.parts) == 1:
+        return results.metrics[-1] if "pass@" in results.metrics[-1] else ""
+    own = (metric for metric in results.metrics if metric.startswith(f"{claim.source.benchmark} pass@"))
+    return next(own, "")
 
 
 def _rows(results: Results, claim: Claim) -> tuple[str, str] | str:
     """The rows of higher and lower, or why they cannot be tested."""
     names = [NAMES.get(row, row) for row in (claim.higher, claim.lower)]
+    if not _metric(results, claim):
+        return f"no pass@k of {claim.source.benchmark}"
     problems = [problem for name in names if (problem := _problem(results, name))]
     return "; ".join(problems) if problems else (names[0], names[1])
 
@@ -111,12 +123,13 @@ def _sorted(pair: tuple[str, str]) -> tuple[str, str]:
 Tests = Mapping[tuple[str, str], Comparison]
 
 
-def _judge(claim: Claim, rows: tuple[str, str] | str, tests: Tests, metric: str) -> Finding:
+def _judge(results: Results, claim: Claim, rows: tuple[str, str] | str, tests: Tests, metric: str) -> Finding:
     if isinstance(rows, str):
         return Finding(claim, "not tested", None, rows)
     test = tests.get(_sorted(rows))
     if test is None:
-        return Finding(claim, "not tested", None, f"{rows[0]} and {rows[1]} share no training seed")
+        why = why_untested(results, metric)
+        return Finding(claim, "not tested", None, f"{rows[0]} and {rows[1]}: {why}")
     seen = test if test.first == rows[0] else test.flipped()
     verdict = _better(seen) if claim.relation == ">" else _as_good(seen)
     return Finding(claim, verdict, seen, metric=metric)

@@ -115,7 +115,17 @@ class _Sheet:
         marks = list(departures(found, self._record(metric))) if self.results.evaluations else []
         # The mean of benchmarks has no number of samples of its own.
         marks = [mark for mark in marks if not (metric == AVERAGE and mark.startswith("n"))]
+        if self._changed(metric):
+            marks.append("d")
         return Entry(found.score / 100, mark=f" [{','.join(marks)}]" if marks else "")
+
+    def _changed(self, metric: str) -> bool:
+        """Whether the problems behind one of our scores differ from the published set."""
+        return any(
+            measured.parts[part].scores.protocol.data_changes
+            for measured in self.results.evaluations.values()
+            for part in measured.question_scores(metric)
+        )
 
     def _record(self, metric: str) -> ProtocolRecord:
         measured = next(iter(self.results.evaluations.values()))
@@ -129,8 +139,10 @@ class _Sheet:
         return Entry(of.mean - found.score / 100, of.half_width, of.interval)
 
     def _same_model(self, label: str, source: Source) -> bool:
-        run = self.results.of_label(label)[0].run_id
-        config = self.results.configs.get(run)
+        runs = (cell.run_id for cell in self.results.of_label(label))
+        config = next(
+            (self.results.configs.get(run) for run in runs if run in self.results.evaluations), None
+        )
         if config is None or not isinstance(config.model, PretrainedModel):
             return False
         name = (config.model.source or config.model.path).rstrip("/").rpartition("/")[2]

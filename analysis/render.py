@@ -145,7 +145,7 @@ def latex(table: Table, label: str = "") -> str:
     kinds = "".join("r" if column.numeric else "l" for column in table.columns)
     header = " & ".join(_latex(column.title) for column in table.columns) + r" \\"
     lines = [
-        " & ".join(_latex_cell(entry, column) for entry, column in _cells(table, row)) + r" \\"
+        _safe(" & ".join(_latex_cell(entry, column) for entry, column in _cells(table, row))) + r" \\"
         for row in table.rows
     ]
     notes = [r"\par\smallskip\raggedright\footnotesize", *(_latex(note) + r"\par" for note in table.notes)]
@@ -168,6 +168,11 @@ def latex(table: Table, label: str = "") -> str:
             "",
         ]
     )
+
+
+def _safe(line: str) -> str:
+    """What a line begins with is no argument of the command that ends the one before."""
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line
 
 
 def _latex(text: str) -> str:

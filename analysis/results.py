@@ -146,7 +146,12 @@ class Results:
 
 
 def load_results(
-    store: Store, cells: Sequence[Cell], *, parts: Parts | None = None, sweep: str = ""
+    store: Store,
+    cells: Sequence[Cell],
+    *,
+    parts: Parts | None = None,
+    sweep: str = "",
+    asked: Mapping[str, RunConfig] | None = None,
 ) -> Results:
     """Everything that a table of these cells needs; a damaged run is one without scores.
 
@@ -156,6 +161,7 @@ def load_results(
         parts: the split or benchmarks that the runs are measured on, each with its protocol folder below
             eval/<part>/; None as a folder takes the one that all runs share. None takes the test split.
         sweep: name of the sweep whose cells they are.
+        asked: what is known of runs that were not begun, by run id: which base model a row stands on.
 
     Raises:
         ProtocolError: runs of one base model were evaluated under different protocols; names the fields.
@@ -166,7 +172,7 @@ def load_results(
     read = {cell.run_id: read_run(store, cell.run_id, parts) for cell in cells}
     found = {part: _of_part(read, part, folder) for part, folder in parts.items()}
     configs = {name: run.config for name, run in read.items() if run.config}
-    placed = _places(cells, configs)
+    placed = _places(cells, {**(asked or {}), **configs})
     evaluations = {
         name: Measured({part: found[part][name] for part in parts})
         for name in read
@@ -225,6 +231,8 @@ def _refuse_mixed(evaluations: Mapping[str, Measured], bases: Mapping[str, str])
             together.setdefault((bases[run_id], part), []).append(done)
     for found in together.values():
         same_protocol([done.scores.protocol for done in found])
+    for measured in evaluations.values():
+        lines([done.scores.protocol for done in measured.parts.values()])
     for part in {part for _, part in together}:
         _refuse_other_questions([measured.parts[part] for measured in evaluations.values()])
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from analysis import summary
 from analysis.cells import Cell
-from analysis.comparisons import FEWEST_SEEDS, SIGNIFICANCE, Comparison, family
+from analysis.comparisons import FEWEST_SEEDS, SIGNIFICANCE, Comparison, family, why_untested
 from analysis.layout import NOTHING, ONE_RUN, Column, Entry, Row, Table
 from analysis.results import Results
 from analysis.style import NAMES
@@ -30,7 +30,9 @@ class Leader:
     against: Mapping[str, Comparison]
     """By the other row's label."""
     untested: tuple[str, ...]
-    """Labels that share no training seed with the leader."""
+    """Labels that cannot be compared with the leader."""
+    why: str
+    """Why they cannot."""
 
     @property
     def supported(self) -> bool:
@@ -50,7 +52,7 @@ class Leader:
             return Entry("best"), NOTHING
         test = self.against.get(label)
         if test is None:
-            return Entry("no seed shared"), NOTHING
+            return Entry(self.why), NOTHING
         return Entry(-test.difference.value), Entry(test.p_holm)
 
 
@@ -88,7 +90,8 @@ def against_others(results: Results, metric: str, first: str, rows: Sequence[str
     others = [name for name in rows if name != first]
     tests = family(results, [(first, other) for other in others], metric)
     against = {other: tests[first, other] for other in others if (first, other) in tests}
-    return Leader(first, against, tuple(other for other in others if other not in against))
+    untested = tuple(other for other in others if other not in against)
+    return Leader(first, against, untested, why_untested(results, metric))
 
 
 def shown_metrics(results: Results) -> tuple[str, ...]:
@@ -238,8 +241,8 @@ def why_not_bold(metric: str, where: str, best: Leader) -> str:
     if not best.against and not best.untested:
         return f"{start}there is only one row."
     if best.untested:
-        shared = ", ".join(best.untested)
-        return f"{start}{best.label} has the highest mean, but shares no training seed with {shared}."
+        others = ", ".join(best.untested)
+        return f"{start}{best.label} has the highest mean, but is not compared with {others}: {best.why}."
     few = len(best.equals) <= _MOST
     equals = [f"{test.second} ({test.describe()})" if few else test.second for test in best.equals]
     return (

@@ -213,7 +213,10 @@ def lines(records: Sequence[ProtocolRecord]) -> str:
         return line(records[0])
     same_protocol([record.model_copy(update=OF_ONE_BENCHMARK) for record in records])
     asked = "; ".join(_asked(record) for record in records)
-    return f"Protocol {records[0].name}: {asked}; all at {_how(records[0])}"
+    notes = tuple(dict.fromkeys(note for record in records for note in record.notes))
+    return (
+        f"Protocol {records[0].name}: {asked}; all at {_how(records[0].model_copy(update={'notes': notes}))}"
+    )
 
 
 def _asked(record: ProtocolRecord) -> str:

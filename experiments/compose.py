@@ -87,6 +87,7 @@ class Composer:
         On plain values: OmegaConf's nodes take ten times as long to copy and to change, which thousands of cells feel.
         """
         files = tuple(part for part in cell if not part.startswith(_SETTING))
+        _must_not_contradict(files, cell)
         if files not in self._loaded:
             self._loaded[files] = _plain(self._load(list(files)))
         composed = deepcopy(self._loaded[files])
@@ -94,6 +95,10 @@ class Composer:
             if override.is_sweep_override():
                 given = str(override.input_line).lstrip("+")
                 raise SettingsError(f"{given} is a sweep: add --multirun; a list is written key=[a,b]")
+            if override.package is not None:
+                raise SettingsError(
+                    f"{str(override.input_line).lstrip('+')}: a setting has no package, leave out @"
+                )
             composed = _updated(composed, override.key_or_group, deepcopy(override.value()))
         return composed
 
@@ -120,9 +125,23 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def _must_not_contradict(files: Sequence[str], cell: Sequence[str]) -> None:
+    """Whether a deletion comes before or after a setting below it would decide, and nobody reads it so.
+
+    Raises:
+        SettingsError: something is deleted and set.
+    """
+    keys = [part.lstrip("+").partition("=")[0] for part in cell if part.startswith(_SETTING)]
+    for part in files:
+        gone = part.removeprefix("~").partition("=")[0]
+        clash = [key for key in keys if part.startswith("~") and (key == gone or key.startswith(f"{gone}."))]
+        if clash:
+            raise SettingsError(f"~{gone} and {clash[0]}=... contradict each other: leave one of them out")
+
+
 def _updated(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     """One setting changed: groups are merged, everything else is replaced."""
-    if "[" in key:
+    if _meets_a_list(values, key):
         changed = OmegaConf.create(values)
         OmegaConf.update(changed, key, value, merge=True, force_add=True)
         return _plain(changed)
@@ -134,6 +153,15 @@ def _updated(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
         place = place[name]
     place[last] = _merged(place.get(last), value)
     return values
+
+
+def _meets_a_list(values: Any, key: str) -> bool:
+    """Whether the key names an element of a list, which OmegaConf counts."""
+    for name in key.split("."):
+        if isinstance(values, list):
+            return True
+        values = values.get(name) if isinstance(values, dict) else None
+    return False
 
 
 def _merged(old: Any, new: Any) -> Any:

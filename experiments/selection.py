@@ -37,6 +37,8 @@ class Selection:
     """One for every run of the table, base models first."""
     given: tuple[str, ...] = ()
     """What the command line adds to the sweep."""
+    asked: Mapping[str, RunConfig] = field(default_factory=dict)
+    """The configuration of every run of the table, by run id, whether it was begun or not."""
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By run id the overrides of a cell that makes the run: its own, or the first that needs it."""
 
@@ -93,7 +95,9 @@ def select_sweep(name: str, sweep: Sweep, overrides: Sequence[str] = ()) -> Sele
     configs = [config.model_copy(update={"sweep": name}) for config in composed]
     planned = plan(configs)
     cells = (*_bases(planned), *_trained(planned, expanded))
-    return Selection(name, expanded.sweep, tuple(configs), cells, tuple(overrides), _lines(planned, expanded))
+    asked = {task.id: task.run.config for task in planned.tasks}
+    lines = _lines(planned, expanded)
+    return Selection(name, expanded.sweep, tuple(configs), cells, tuple(overrides), asked, lines)
 
 
 def label(compare: str, varied: Iterable[str], cell: Sequence[str], variant: str | None = None) -> str:

@@ -13,7 +13,7 @@ from prefix_rft.errors import DataError
 from prefix_rft.rollout import QuestionTokens
 from prefix_rft.runs.state import append_event
 from prefix_rft.runs.store import RunDir
-from prefix_rft.settings import PretrainedModel, RunConfig
+from prefix_rft.settings import LocalBackend, PretrainedModel, RunConfig
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,11 @@ def load_questions(
             "no training question has a demonstration, and this method has nothing else to learn from"
         )
     left_out = [str(item) for item in (*dataset.skipped, *train.skipped, *validation.skipped)]
-    return RunQuestions(
-        questions, _with_demonstrations(dataset.validation, validation, encoder, config), left_out
-    )
+    looked_at = list(validation.questions)
+    if isinstance(config.backend, LocalBackend):
+        # Only the embedded trainer looks at how likely they are.
+        looked_at = _with_demonstrations(dataset.validation, validation, encoder, config)
+    return RunQuestions(questions, looked_at, left_out)
 
 
 def _with_demonstrations(

@@ -38,6 +38,10 @@ def sweeps_and_overrides(asked: Sequence[str], otherwise: str = DEFAULT_SWEEP) -
         else:
             named.append(argument)
     named = named or [otherwise]
+    if ALL in named and len(named) > 1:
+        raise SettingsError(
+            f"{ALL} is every sweep: leave out {', '.join(name for name in named if name != ALL)}"
+        )
     return _distinct(sweeps.names() if ALL in named else named), overrides
 
 

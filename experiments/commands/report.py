@@ -41,7 +41,13 @@ def report(sweep: str, overrides: Sequence[str], folder: Path, date: str, consol
 
 def load(selection: Selection) -> Results:
     """What the selected runs have left on disk."""
-    return load_results(selection.store, selection.cells, parts=selection.parts, sweep=selection.name)
+    return load_results(
+        selection.store,
+        selection.cells,
+        parts=selection.parts,
+        sweep=selection.name,
+        asked=selection.asked,
+    )
 
 
 def show(selection: Selection, results: Results, console: Console) -> None:

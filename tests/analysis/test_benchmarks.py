@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from analysis.cells import Cell
+from analysis.cells import Cell, cell_of
 from analysis.layout import Table
 from analysis.orderings import findings
 from analysis.published_table import published_table
@@ -106,8 +107,6 @@ def test_protocols_are_not_mixed_on_one_benchmark(build: Any) -> None:
     run = build.new("rft", 0)
     build.evaluate(run, np.array(HALF, bool), "aime24", name="luffy")
     build.evaluate(run, np.array(HALF, bool), "amc", name="luffy", temperature=0.9)
-    from analysis.cells import cell_of
-
     with pytest.raises(ProtocolError, match=r"temperature: 0\.6 and 0\.9"):
         load_results(build.store, [*cells, cell_of(run)], parts={"aime24": None, "amc": None})
 
@@ -167,3 +166,59 @@ def test_questions_are_counted_one_by_one(build: Any) -> None:
         ["aime24", "q001", 2, 2],
         ["amc", "q000", 0, 2],
     ]
+
+
+def test_a_seed_that_was_not_begun_hides_no_base_model(build: Any) -> None:
+    cells = on_six(build, "prefix_rft", 0.9, **pretrained(build))
+    absent = Cell("0123456789ab", "prefix_rft", 7, cells[0].label)
+    rows = published(load_results(build.store, [absent, *cells], parts=PARTS))
+    gap = next(row["Avg"] for row in rows if row["whose"] == "here minus [a]")
+    assert gap != "another base model"
+
+
+def test_changed_problems_are_marked_beside_the_published_number(build: Any) -> None:
+    run = build.new("prefix_rft", 0, **pretrained(build))
+    for name in SIX:
+        changes = ("2 problems missing",) if name == "amc" else ()
+        build.evaluate(run, np.array(HALF, bool), name, name="luffy", data_changes=changes)
+    rows = published(load_results(build.store, [cell_of(run)], parts=PARTS))
+    (paper,) = [row for row in rows if (row["row"], row["whose"]) == ("Prefix-RFT", "[a]")]
+    marked = {name for name in ("AIME24", "AMC", "Avg") if ",d]" in paper[name]}
+    assert marked == {"AMC", "Avg"}
+
+
+def test_a_claim_on_many_samples_is_not_judged_on_few(build: Any) -> None:
+    cells = [
+        build.on_benchmarks(method, seed, {"aime24": bits, "math500": [[1]] * 4})
+        for method, bits in (("prefix_rft", ALL), ("rft", HALF))
+        for seed in (0, 1)
+    ]
+    parts: dict[str, str | None] = {"aime24": None, "math500": None}
+    found = findings(load_results(build.store, cells, parts=parts, sweep="pass_at_k"))
+    many = [one for one in found if one.claim.samples == "many"]
+    assert {one.verdict for one in many} == {"not tested"}
+    assert {one.reason for one in many} == {"no pass@k of AIME24", "no pass@k of AIME25"}
+
+
+def test_benchmarks_that_were_asked_differently_are_refused_at_once(build: Any) -> None:
+    run = build.new("sft", 0)
+    build.evaluate(run, np.array(HALF, bool), "aime24", name="luffy", sampler_version="vllm 0.8")
+    build.evaluate(run, np.array(HALF, bool), "amc", name="luffy", sampler_version="vllm 0.9")
+    with pytest.raises(ProtocolError, match="sampler_version"):
+        load_results(build.store, [cell_of(run)], parts={"aime24": None, "amc": None})
+
+
+def test_a_half_begun_sweep_keeps_its_base_models_apart(build: Any) -> None:
+    """What was asked says which base model a row stands on, whether it was begun or not."""
+    one, other = ({"model": {"kind": "tiny", "base_seed": seed}} for seed in (0, 2))
+    begun = [
+        replace(build.done("rft", 0, HALF, **one), label="RFT, base_seed=0"),
+        replace(build.done("prefix_rft", 0, HALF, **other), label="Prefix-RFT, base_seed=2"),
+    ]
+    lacking = {
+        "a" * 12: ("rft", "RFT, base_seed=2", build.config("rft", 0, **other)),
+        "b" * 12: ("prefix_rft", "Prefix-RFT, base_seed=0", build.config("prefix_rft", 0, **one)),
+    }
+    absent = [Cell(run_id, method, 0, label) for run_id, (method, label, _) in lacking.items()]
+    asked = {run_id: config for run_id, (_, _, config) in lacking.items()}
+    assert load_results(build.store, [*begun, *absent], asked=asked).bases == ("base_seed=0", "base_seed=2")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis import figure_folders, figure_note
@@ -116,3 +118,11 @@ def test_processes_draw_what_one_process_draws(build: Any, cells: list[Cell], tm
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
             path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()
         }
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], {"a": 1}, "\ud800", None, True])
+def test_whatever_a_metric_holds_can_be_noted(build: Any, cells: list[Cell], value: object) -> None:
+    results = load_results(build.store, cells)
+    curves = pd.DataFrame({"step": [1], "x": pd.Series([value], dtype=object)})
+    changed = replace(results, frames=replace(results.frames, curves=curves))
+    assert figure_note.source_of(changed) != figure_note.source_of(results)

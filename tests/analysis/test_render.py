@@ -82,12 +82,21 @@ def test_negative_numbers_have_a_minus_sign_and_words_their_hyphens():
     assert "-1 & $-$2.0 to $-$1.0" in text
 
 
+@pytest.mark.parametrize("label", ["[1,2]", "*all", "\u4e2d\u6587"])
+def test_what_a_row_begins_with_is_no_argument_of_the_line_before(label):
+    lines = render.latex(Table("", (Column("x", "x", numeric=False),), (Row((Entry(label),)),))).splitlines()
+    assert lines[lines.index(r"\midrule") + 1].startswith("{}")
+
+
 @pytest.mark.slow
 def test_latex_compiles(pdflatex, tmp_path):
     odd = replace(TABLE, title="Every character: " + " ".join(map(chr, range(33, 0x180))))
+    listed = replace(
+        TABLE, rows=tuple(Row((Entry(name), *TABLE.rows[0].entries[1:])) for name in ("[1]", "*a"))
+    )
     wide = replace(TABLE, columns=TABLE.columns * 4, rows=tuple(Row(row.entries * 4) for row in TABLE.rows))
-    for name, table in {"small": TABLE, "odd": odd, "wide": wide}.items():
+    for name, table in {"small": TABLE, "odd": odd, "wide": wide, "listed": listed}.items():
         (tmp_path / f"{name}.tex").write_text(render.latex(table, f"tab:{name}"))
-    said = pdflatex(tmp_path, ["small", "odd", "wide"])
+    said = pdflatex(tmp_path, ["small", "odd", "wide", "listed"])
     assert "Overfull" not in said
     assert "Missing character" not in said

@@ -166,3 +166,14 @@ def test_several_base_models_get_a_table_of_their_own(build, tmp_path):
     page = written[0].read_text()
     assert "## Over the base models" in page
     assert "The 2 base models were taught the skill first" in page
+
+
+@pytest.mark.slow
+def test_every_table_of_a_report_compiles(build, cells, tmp_path, pdflatex):
+    results = load_results(build.store, cells, sweep="main_results")
+    write_results(results, tmp_path, date="2026-11-21", title="Main table: 5% & more")
+    names = sorted(path.stem for path in tmp_path.glob("*.tex"))
+    assert names == ["orderings", "published", "table"]
+    said = pdflatex(tmp_path, names)
+    assert "Overfull" not in said
+    assert "Missing character" not in said

@@ -80,7 +80,8 @@ def test_a_row_that_shares_no_seed_with_the_best_keeps_it_from_being_bold(build)
     table = main_table(load_results(build.store, cells))
     assert not entry(table, "SFT", "avg@4").best
     assert any(
-        "SFT has the highest mean, but shares no training seed with RFT" in note for note in table.notes
+        "SFT has the highest mean, but is not compared with RFT: no seed shared." in note
+        for note in table.notes
     )
 
 
@@ -288,3 +289,10 @@ def test_a_damaged_run_leaves_the_others_their_table(build, make_verdicts, damag
     assert shown(table, "RFT", "avg@4").startswith("unreadable: ")
     assert any(str(path) in note for note in table.notes if note.startswith("RFT, seed 0"))
     assert entry(table, "SFT", "avg@4").value is not None
+
+
+def test_one_question_is_shown_and_not_tested(build):
+    cells = [build.done(method, seed, [[1, 0, 1, 1]]) for method in ("sft", "rft") for seed in (0, 1)]
+    table = main_table(load_results(build.store, cells))
+    assert {shown(table, label, "to_best") for label in ("SFT", "RFT")} == {"best", "one question only"}
+    assert any("is not compared with" in note and "one question only" in note for note in table.notes)

@@ -151,3 +151,24 @@ def test_of_many_cells_the_refused_one_is_named():
 )
 def test_settings_get_two_plus_signs_and_flags_come_first(typed_in, passed_on):
     assert for_hydra(typed_in) == passed_on
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["seed@foo=3"], "leave out @"),
+        (["seed=1", "~seed"], "contradict each other"),
+        (
+            ["evaluation=paper", "evaluation.benchmarks.names=[aime24]", "~evaluation.benchmarks"],
+            "contradict",
+        ),
+    ],
+)
+def test_what_hydra_would_read_in_another_way_is_refused(overrides, message):
+    with pytest.raises(SettingsError, match=message):
+        compose(overrides)
+
+
+def test_an_element_of_a_list_is_set_as_hydra_sets_it():
+    overrides = ["evaluation=paper", "evaluation.benchmarks.names.0=amc23"]
+    assert compose(overrides).evaluation.benchmarks.names[:2] == ("amc23", "aime25")
