@@ -11,23 +11,10 @@ import pytest
 
 from benchmarks import local_step, machine
 from benchmarks.local_step import Row, compete, contestants, table
-from benchmarks.steps import Cost, Turns, Work
+from benchmarks.stated import Stated
+from benchmarks.steps import Work
 from prefix_rft.local.initial import write_random_model
 from prefix_rft.settings import Architecture
-
-
-class _Fixed:
-    """Takes a stated time a step, and as much longer in its warm-up."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def __call__(self, work: Work, turns: Turns) -> None:
-        taken = 0
-        while turns.wait():
-            taken += 1
-            warm = taken > local_step.WARM_UP
-            turns.done(Cost(self.seconds * (1 if warm else 100), self.seconds / 2, work.questions * 10))
 
 
 @pytest.fixture
@@ -45,7 +32,11 @@ def model(tmp_path: Path) -> Path:
 
 def test_ratios_are_the_peers_median_over_the_contestants_without_warm_up() -> None:
     work = Work(Path(), questions=4, rollouts=8, max_new=32, learning_rate=1e-3, threads=1)
-    peer, other = compete({"TRL": _Fixed(0.3), "ours": _Fixed(0.1)}, work, steps=3)
+    peer, other = compete(
+        {name: Stated(seconds, local_step.WARM_UP) for name, seconds in (("TRL", 0.3), ("ours", 0.1))},
+        work,
+        steps=3,
+    )
     assert (peer.wall, peer.cpu, peer.speedup_wall) == (0.3, 0.15, 1.0)
     assert (other.speedup_wall, other.speedup_cpu) == pytest.approx((3.0, 3.0))
     assert other.tokens == 40

@@ -1,0 +1,26 @@
+"""A contestant that takes stated times: what the harness makes of them can be worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.steps import Cost, Turns, Work
+
+
+@dataclass(frozen=True)
+class Stated:
+    """Sleeps nowhere; says that a step took so long, and so much longer while it warms up."""
+
+    seconds: float
+    warm_up: int
+    """Steps before it is warm."""
+    cold: float = 100.0
+    """Factor of the steps before."""
+
+    def __call__(self, work: Work, turns: Turns) -> None:
+        """See `benchmarks.steps.Play`."""
+        taken = 0
+        while turns.wait():
+            taken += 1
+            factor = 1.0 if taken > self.warm_up else self.cold
+            turns.done(Cost(self.seconds * factor, self.seconds / 2, work.questions * 10))
