@@ -130,8 +130,3 @@ def student_t(probability: float, degrees: float) -> float:
         sum(c * math.pow(z, i) for i, c in polynomial.items()) / scale for polynomial, scale in coefficients
     ]
     return z + sum(term / math.pow(degrees, order) for order, term in enumerate(terms, start=1))
-
-
-def few_questions_factor(questions: int) -> float:
-    """How much too narrow a bootstrap over Q questions is: sqrt(Q / (Q - 1)) times t over normal quantile."""
-    return math.sqrt(questions / (questions - 1)) * student_t(_UPPER, questions - 1) / _Z

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from eval.intervals import LEVEL as LEVEL
 from eval.intervals import Floats as Floats
-from eval.intervals import few_questions_factor as few_questions_factor
 from eval.intervals import intervals_over_questions
 from prefix_rft import keyed
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -57,6 +58,17 @@ def test_another_score_is_drawn_again(
     shutil.rmtree(run.path / "eval")
     build.evaluate(run, make_verdicts(0.5, "other"))
     assert draw(load_results(build.store, cells), tmp_path) == (Drawn("scores", "drawing 2"),)
+
+
+def test_the_same_scores_on_other_questions_are_drawn_again(
+    build: Any, asked: list[Path], tmp_path: Path
+) -> None:
+    right, wrong = [[1, 1, 1, 1]] * 3, [[0, 0, 0, 0]] * 3
+    cell = build.done("sft", 0, right + wrong)
+    draw(load_results(build.store, [cell]), tmp_path)
+    shutil.rmtree(build.store.path(cell.run_id) / "eval")
+    build.evaluate(build.store.open(cell.run_id), np.array(wrong + right, bool))
+    assert draw(load_results(build.store, [cell]), tmp_path) == (Drawn("scores", "drawing 2"),)
 
 
 def test_another_curve_another_row_and_another_state_are_drawn_again(

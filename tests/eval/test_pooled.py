@@ -54,6 +54,28 @@ def test_sides_turn_the_difference_and_its_interval() -> None:
     assert (other.value, *other.ci95) == pytest.approx((-one.value, -one.ci95[1], -one.ci95[0]))
 
 
+def half_width(bases: list[list[tuple[Floats, Floats]]]) -> float:
+    low, high = pooled_bootstrap(bases, "x").ci95
+    return (high - low) / 2
+
+
+def test_the_seeds_of_every_base_model_count_with_its_weight() -> None:
+    """Questions that all differ alike: what is left is a mean of two means of 20 seeds each."""
+    seeds, questions = 20, 400
+    shift_R1 = np.linspace(-0.1, 0.1, seeds)[:, None]
+    pair = (0.5 + np.tile(shift_R1, questions), np.full((seeds, questions), 0.5))
+    error = float(shift_R1.std(ddof=1)) / np.sqrt(seeds)
+    assert half_width([[pair]]) == pytest.approx(2.09 * error, rel=0.1)
+    assert half_width([[pair], [pair]]) == pytest.approx(2.02 * error / np.sqrt(2), rel=0.1)
+
+
+def test_the_questions_of_every_benchmark_count_with_its_weight() -> None:
+    rng = np.random.default_rng(5)
+    pairs = [(rng.normal(0.5, 0.2, (1, n)), np.full((1, n), 0.5)) for n in (300, 600)]
+    errors = [float((a_RQ - b_RQ).std(ddof=1)) / np.sqrt(a_RQ.size) for a_RQ, b_RQ in pairs]
+    assert half_width([pairs]) == pytest.approx(1.96 * float(np.hypot(*errors)) / 2, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("bases", "message"),
     [
