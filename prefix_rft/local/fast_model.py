@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from prefix_rft.local.convert import Shape
 from prefix_rft.local.packing import Packed
+from prefix_rft.local.shared_attention import Attention
 
 
 class FastModel(nn.Module):
@@ -36,33 +37,38 @@ class FastModel(nn.Module):
         """The blocks, first to last."""
         return cast("list[Block]", list(self.blocks))
 
-    def hidden(self, packed: Packed, place_r: Tensor) -> Tensor:
-        """Normalised last hidden states, without the last norm's gain, which `head_weight` carries; [r, d].
+    def hidden(self, packed: Packed) -> Tensor:
+        """Last hidden states that predict the distinct response tokens; [e, d].
 
-        Args:
-            packed: the tokens.
-            place_r: int64 indices into the flattened [B, L] of the states asked for; the end of the last block
-                runs on these only.
+        They are normalised, without the last norm's gain, which `head_weight` carries. The end of the last block runs
+        on these only.
         """
-        turn_nhs = self.turns(packed.slot_BL.shape[1])[packed.position_n]
-        x_nd = functional.embedding(packed.token_n, self.embedding)
+        device = self.embedding.device
+        token_n, position_n, source_e = (
+            torch.from_numpy(index).to(device)
+            for index in (packed.token_n, packed.position_n, packed.source_e)
+        )
+        attention = Attention.of(packed.windows, len(token_n), self.shape, device)
+        turn_nhs = self.turns(int(packed.position_n.max()) + 1)[position_n]
+        x_nd = functional.embedding(token_n, self.embedding)
         *earlier, last = self.layers
         for block in earlier:
-            heads_nd = block.attend(x_nd, turn_nhs, packed.slot_BL).index_select(0, packed.place_n)
-            x_nd = block.feed(x_nd, heads_nd)
-        heads_rd = last.attend(x_nd, turn_nhs, packed.slot_BL).index_select(0, place_r)
-        x_rd = last.feed(x_nd.index_select(0, packed.slot_BL.flatten()[place_r]), heads_rd)
-        return normalise(x_rd, self.shape.norm_eps)
+            x_nd = block.feed(x_nd, attention(block.project(x_nd, turn_nhs)))
+        heads_ed = attention(last.project(x_nd, turn_nhs)).index_select(0, source_e)
+        x_ed = last.feed(x_nd.index_select(0, source_e), heads_ed)
+        return normalise(x_ed, self.shape.norm_eps)
 
     def turns(self, length: int) -> Tensor:
-        """Factors of the first positions: rotations of queries and keys, ones for values; [L, h + 2k, s / 2].
+        """Factors of the first positions; [L, h + 2k, s / 2].
 
-        One product then serves the whole fused projection, which is cheaper than to take it apart first.
+        They are rotations of queries and keys, the queries' with the factor 1 / sqrt(s) of attention, and ones for
+        values. One product then serves the whole fused projection, which is cheaper than to take it apart first.
         """
+        shape = self.shape
         rotation_L1s = self._rotation_Ls[:length, None]
-        turning = self.shape.heads + self.shape.key_value_heads
-        still_Lks = torch.ones_like(rotation_L1s).expand(-1, self.shape.key_value_heads, -1)
-        return torch.cat([rotation_L1s.expand(-1, turning, -1), still_Lks], 1)
+        query_Lhs = (rotation_L1s * shape.head_size**-0.5).expand(-1, shape.heads, -1)
+        key_Lks = rotation_L1s.expand(-1, shape.key_value_heads, -1)
+        return torch.cat([query_Lhs, key_Lks, torch.ones_like(key_Lks)], 1)
 
     def head_weight(self) -> Tensor:
         """Output embedding times the gain of the last norm; [V, d]."""
@@ -86,7 +92,7 @@ class Block(nn.Module):
         self.down = _empty(shape.width, shape.inner)
 
     def project(self, x_nd: Tensor, turn_nhs: Tensor) -> Tensor:
-        """Rotated queries and keys, and values; [n, (h + 2k) s]."""
+        """Rotated queries and keys, the queries divided by the root of s, and values; [n, (h + 2k) s]."""
         y_nd = functional.linear(
             normalise(x_nd, self.shape.norm_eps), self.qkv * self.attention_norm, self.qkv_bias
         )
@@ -100,12 +106,6 @@ class Block(nn.Module):
         q_BLhs, k_BLks, v_BLks = torch.split(y_BLhs, sizes, 2)
         return q_BLhs.transpose(1, 2), k_BLks.transpose(1, 2), v_BLks.transpose(1, 2)
 
-    def attend(self, x_nd: Tensor, turn_nhs: Tensor, slot_BL: Tensor) -> Tensor:
-        """Output of the attention heads at every place; [B * L, h * s]."""
-        # As an embedding, for its backward pass adds up repeated rows much faster than that of an index.
-        y_BLd = functional.embedding(slot_BL, self.project(x_nd, turn_nhs))
-        return attention(*self.split_heads(y_BLd))
-
     def feed(self, x_nd: Tensor, heads_nd: Tensor) -> Tensor:
         """The rest of the block, token by token; [n, d]."""
         x_nd = torch.addmm(x_nd, heads_nd, self.out.t())
@@ -114,10 +114,10 @@ class Block(nn.Module):
 
 
 def attention(q_BhLs: Tensor, k_BkLs: Tensor, v_BkLs: Tensor) -> Tensor:
-    """Causal attention of whole rows; [n, h * s]."""
+    """Causal attention of whole rows, whose queries carry its factor already; [n, h * s]."""
     grouped = q_BhLs.shape[1] != k_BkLs.shape[1]
     heads_BhLs = functional.scaled_dot_product_attention(
-        q_BhLs, k_BkLs, v_BkLs, is_causal=True, enable_gqa=grouped
+        q_BhLs, k_BkLs, v_BkLs, is_causal=True, enable_gqa=grouped, scale=1.0
     )
     return heads_BhLs.transpose(1, 2).flatten(2).flatten(0, 1)
 

@@ -81,17 +81,20 @@ class FastPolicy:
     ) -> tuple[Tensor, Tensor | None]:
         """See `Policy.logprobs`."""
         at = ResponsePositions.of(prompt_length_B, response_length_B, ids_BL.shape[1] - 1)
-        # The last token of a row is only ever a target.
-        packed = pack(ids_BL[:, :-1], prompt_length_B, prompt_length_B + response_length_B - 1)
-        logp_n, entropy_n = token_logprobs(
-            self.model.hidden(packed.to(self.device), at.source_n.to(self.device)),
+        packed = pack(ids_BL, prompt_length_B, response_length_B)
+        response_r = torch.from_numpy(packed.response_r).to(self.device)
+        logp_e, entropy_e = token_logprobs(
+            self.model.hidden(packed),
             self.model.head_weight(),
-            ids_BL[:, 1:].flatten()[at.source_n].to(self.device),
+            torch.from_numpy(packed.target_e).to(self.device),
             temperature=temperature,
             with_entropy=with_entropy,
             budget=self._logits_budget,
         )
-        return at.spread(logp_n), None if entropy_n is None else at.spread(entropy_n)
+        logp_BT = at.spread(logp_e.index_select(0, response_r))
+        if entropy_e is None:
+            return logp_BT, None
+        return logp_BT, at.spread(entropy_e.index_select(0, response_r))
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """See `Policy.parameters`."""

@@ -1,8 +1,11 @@
-"""The distinct tokens of right-padded rows: no padding, and a prompt that several rows share only once.
+"""The distinct tokens of right-padded rows: no padding, and what several rows begin with only once.
 
-With 8 rollouts a question and prompts as long as responses, nearly half of all tokens are repetitions.
+A token's hidden state depends on the tokens before it only, so rows that begin alike agree for as long as they do:
+in the prompt they share, and in the responses until they part. Of 8 rollouts a question half of all tokens and more
+are such repetitions, and rows that are the same throughout become one.
 
-Axes: B rows, L columns of the rows, T response tokens, n distinct tokens, r response tokens, row by row.
+Axes: B rows, L columns, U rows with tokens of their own, n distinct tokens whose states are needed, e distinct response
+tokens, r response tokens, row by row, o = B * L places.
 """
 
 from __future__ import annotations
@@ -10,47 +13,109 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from prefix_rft.local.windows import Ints, Window, windows
+
+Bools = NDArray[np.bool_]
+
+_NOTHING = -1
+"""Stands where a row has ended; of all values the last in the order of bytes."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Distinct input tokens, and where they stand."""
+    """Distinct input tokens, what they attend to, and which of their states predict the responses."""
 
-    token_n: Tensor
-    """int64 token ids."""
-    position_n: Tensor
-    """int64 column of each, which is its position."""
-    place_n: Tensor
-    """int64 index of each in the flattened [B, L]."""
-    slot_BL: Tensor
-    """int64: which distinct token stands at each place; padding points anywhere."""
+    token_n: Ints
+    """Token ids."""
+    position_n: Ints
+    """Column of each, which is its position."""
+    windows: list[Window]
+    """Attention over them, each asking once."""
+    source_e: Ints
+    """Index, among the distinct tokens, of the one whose state predicts each distinct response token."""
+    target_e: Ints
+    """Token ids of the distinct response tokens."""
+    response_r: Ints
+    """Which of the distinct ones each response token is."""
 
-    def to(self, device: torch.device) -> Packed:
-        """The same on another device."""
-        return Packed(*(tensor.to(device) for tensor in vars(self).values()))
 
+def pack(ids_BL: Tensor, prompt_length_B: Tensor, response_length_B: Tensor) -> Packed:
+    """Pack rows of a prompt (one token at least) and a response; the last token of a row is only ever a target."""
+    prompt_B, response_B = prompt_length_B.cpu().numpy(), response_length_B.cpu().numpy()
+    shared = _Shared.of(ids_BL.cpu().numpy(), prompt_B + response_B)
+    size, columns = shared.ids_BL.size, shared.ids_BL.shape[1]
+    input_BL = shared.inputs_BL()
+    slot_o = _numbers(size, np.flatnonzero(input_BL))
+    kept_B = input_BL.any(1)
+    start_U = input_BL[kept_B].argmax(1)
 
-def pack(ids_BL: Tensor, prompt_length_B: Tensor, length_B: Tensor) -> Packed:
-    """Pack rows of `length_B` tokens each, of which equal prompts are taken once.
-
-    A token's hidden state depends on the tokens before it only, so rows agree on a shared prompt.
-    """
-    rows, width = ids_BL.shape
-    column_L = torch.arange(width, device=ids_BL.device)
-    in_prompt_BL = column_L < prompt_length_B[:, None]
-    owner_B = _first_with_same(ids_BL.masked_fill(~in_prompt_BL, -1))
-    own_BL = (column_L < length_B[:, None]) & (
-        ~in_prompt_BL | (owner_B == torch.arange(rows, device=ids_BL.device))[:, None]
+    response_r = shared.node_BL[shared.rank_B][_between(prompt_B, prompt_B + response_B, columns)]
+    edge_e = _distinct(size, response_r)
+    return Packed(
+        token_n=shared.ids_BL[input_BL],
+        position_n=input_BL.nonzero()[1],
+        windows=windows(slot_o[shared.node_BL[kept_B]], start_U, start_U + input_BL[kept_B].sum(1)),
+        source_e=slot_o[shared.node_BL.flat[edge_e - 1]],
+        target_e=shared.ids_BL.flat[edge_e],
+        response_r=_numbers(size, edge_e)[response_r],
     )
-    place_n = own_BL.flatten().nonzero()[:, 0]
-    slot_BL = (own_BL.flatten().cumsum(0) - 1).view(rows, width)
-    slot_BL = torch.where(in_prompt_BL, slot_BL[owner_B], slot_BL)
-    return Packed(ids_BL.flatten()[place_n], place_n % width, place_n, slot_BL)
 
 
-def _first_with_same(rows_BL: Tensor) -> Tensor:
-    """Index of the first row that equals each row."""
-    _, first_U, group_B = np.unique(rows_BL.cpu().numpy(), axis=0, return_index=True, return_inverse=True)
-    return torch.from_numpy(first_U[group_B]).to(rows_BL.device)
+@dataclass(frozen=True)
+class _Shared:
+    """Rows in an order in which those that begin alike are neighbours; the first with a beginning owns its token."""
+
+    ids_BL: Ints
+    """The sorted rows, `_NOTHING` beyond their ends."""
+    rank_B: Ints
+    """Where each row went."""
+    own_BL: Bools
+    """Whether a row is the first with the tokens up to here."""
+    node_BL: Ints
+    """Index in the flattened [B, L] of the owned token that each token repeats."""
+
+    @classmethod
+    def of(cls, ids_BL: Ints, length_B: Ints) -> _Shared:
+        rows, columns = ids_BL.shape
+        ids_BL = np.where(_between(np.zeros_like(length_B), length_B, columns), ids_BL, _NOTHING)
+        order_B = (
+            np.ascontiguousarray(ids_BL).view(f"V{ids_BL.itemsize * columns}")[:, 0].argsort(kind="stable")
+        )
+        ids_BL = ids_BL[order_B]
+        own_BL = ids_BL != _NOTHING
+        own_BL[1:] &= ~np.logical_and.accumulate(ids_BL[1:] == ids_BL[:-1], axis=1)
+        owner_BL = np.maximum.accumulate(np.where(own_BL, np.arange(rows)[:, None], 0), axis=0)
+        return cls(ids_BL, order_B.argsort(), own_BL, owner_BL * columns + np.arange(columns))
+
+    def inputs_BL(self) -> Bools:
+        """Owned tokens that another token follows.
+
+        In this order a row that ends comes after those that go on, so the owner goes on if any row does.
+        """
+        input_BL = self.own_BL.copy()
+        input_BL[:, -1] = False
+        input_BL[:, :-1] &= self.ids_BL[:, 1:] != _NOTHING
+        return input_BL
+
+
+def _between(start_B: Ints, end_B: Ints, columns: int) -> Bools:
+    """Whether each column is in its row's range; [B, columns]."""
+    column_L = np.arange(columns)
+    return (column_L >= start_B[:, None]) & (column_L < end_B[:, None])
+
+
+def _distinct(size: int, chosen: Ints) -> Ints:
+    """The distinct ones among numbers under `size`, in order; faster than to sort them."""
+    flags = np.zeros(size, bool)
+    flags[chosen] = True
+    return np.flatnonzero(flags)
+
+
+def _numbers(size: int, chosen: Ints) -> Ints:
+    """Each chosen number's place in the list of them, 0 for all others; [size]."""
+    numbers = np.zeros(size, np.int64)
+    numbers[chosen] = np.arange(len(chosen))
+    return numbers

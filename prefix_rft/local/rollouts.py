@@ -159,5 +159,7 @@ def _batch(rows: Sequence[_Row], responses: Sequence[list[int]], reward_B: list[
 def _ids(rows: Sequence[_Row], responses: Sequence[list[int]], pad_id: int) -> Tensor:
     """Prompts and responses, padded on the right; [B, L]."""
     joined = [list(row.tokens.prompt) + response for row, response in zip(rows, responses, strict=True)]
-    width = max(map(len, joined))
-    return torch.tensor([row + [pad_id] * (width - len(row)) for row in joined])
+    ids_BL = np.full((len(joined), max(map(len, joined))), pad_id, np.int64)
+    for row, tokens in enumerate(joined):
+        ids_BL[row, : len(tokens)] = tokens
+    return torch.from_numpy(ids_BL)

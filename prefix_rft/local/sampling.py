@@ -1,6 +1,6 @@
 """Choosing tokens from logits by inverse CDF, with a keyed uniform number for each row and response position.
 
-Axes: B rows, V vocabulary.
+Axes: B rows, N rows of logits (those of B, or fewer where several rows draw from the same), V vocabulary.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from prefix_rft import keyed
 from prefix_rft.errors import DivergedError, TrainingError
+
+Ints = NDArray[np.int64]
 
 
 class Sampler:
@@ -39,21 +41,23 @@ class Sampler:
         self.top_p = top_p
         self._uniform_BP = keyed.uniforms(key_B, np.arange(positions, dtype=np.uint64))
 
-    def draw(self, logits_BV: Tensor, row_B: NDArray[np.int64], position_B: NDArray[np.int64]) -> Tensor:
-        """One token id for each row of logits; int64 [B] on the logits' device.
+    def draw(self, logits_NV: Tensor, row_B: Ints, position_B: Ints, source_B: Ints | None = None) -> Tensor:
+        """One token id for each row; int64 [B] on the logits' device.
 
         Args:
-            logits_BV: the model's logits.
+            logits_NV: the model's logits.
             row_B: which key each row has (an index into `key_B`).
             position_B: the response position to fill; out of range only where the caller forces the token.
+            source_B: which of the logits each row draws from; None: each from its own.
         """
+        source = None if source_B is None else torch.from_numpy(source_B).to(logits_NV.device)
         if self.temperature == 0:
-            return logits_BV.argmax(-1)
+            token_N = logits_NV.argmax(-1)
+            return token_N if source is None else token_N[source]
         last = self._uniform_BP.shape[1] - 1
-        uniform_B = self._uniform_BP[row_B, np.maximum(np.minimum(position_B, last), 0)]
-        return inverse_cdf(
-            probabilities(logits_BV, self.temperature, self.top_p), torch.from_numpy(uniform_B)
-        )
+        uniform_B = self._uniform_BP[row_B, np.clip(position_B, 0, last)]
+        share_NV = probabilities(logits_NV, self.temperature, self.top_p)
+        return inverse_cdf(share_NV, torch.from_numpy(uniform_B), source)
 
 
 def probabilities(logits_BV: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
@@ -62,18 +66,25 @@ def probabilities(logits_BV: Tensor, temperature: float = 1.0, top_p: float = 1.
     return share_BV if top_p == 1 else _nucleus(share_BV, top_p)
 
 
-def inverse_cdf(share_BV: Tensor, uniform_B: Tensor) -> Tensor:
+def inverse_cdf(share_NV: Tensor, uniform_B: Tensor, source_B: Tensor | None = None) -> Tensor:
     """The first token whose cumulative share exceeds `uniform * total`; a token of share 0 is never taken.
+
+    Args:
+        share_NV: shares, which need not sum to 1.
+        uniform_B: numbers in [0, 1].
+        source_B: which row of shares each number draws from; None: each from its own.
 
     Raises:
         DivergedError: a share is not a number.
     """
-    cumulative_BV = share_BV.cumsum(-1)
+    cumulative_BV = share_NV.cumsum(-1)
+    if source_B is not None:
+        cumulative_BV = cumulative_BV.index_select(0, source_B)
     total_B = cumulative_BV[:, -1:]
     # Rounding may lift uniform * total to the total itself, past the last token that has any share.
-    target_B = torch.minimum(uniform_B.to(share_BV.device)[:, None] * total_B, total_B.nextafter(-total_B))
+    target_B = torch.minimum(uniform_B.to(share_NV.device)[:, None] * total_B, total_B.nextafter(-total_B))
     token_B = torch.searchsorted(cumulative_BV, target_B, right=True)[:, 0]
-    if bool((token_B == share_BV.shape[-1]).any()):  # only NaN exceeds every share
+    if bool((token_B == share_NV.shape[-1]).any()):  # only NaN exceeds every share
         raise DivergedError(
             "the model gives probabilities that are not numbers: its weights have diverged or are damaged. Go on from "
             "an earlier checkpoint; in training, lower the learning rate or max_grad_norm"

@@ -35,9 +35,10 @@ def fast(folder: Path) -> FastPolicy:
 
 def logits(policy: FastPolicy, ids_BL: torch.Tensor) -> torch.Tensor:
     rows, width = ids_BL.shape
-    packed = pack(ids_BL, torch.zeros(rows), torch.full((rows,), width))
-    hidden_nd = policy.model.hidden(packed, torch.arange(rows * width))
-    return torch.nn.functional.linear(hidden_nd, policy.model.head_weight()).view(rows, width, -1)
+    followed_BL = torch.nn.functional.pad(ids_BL, (0, 1))  # every token predicts another
+    packed = pack(followed_BL, torch.ones(rows, dtype=torch.int64), torch.full((rows,), width))
+    hidden_rd = policy.model.hidden(packed)[torch.from_numpy(packed.response_r)]
+    return torch.nn.functional.linear(hidden_rd, policy.model.head_weight()).view(rows, width, -1)
 
 
 def padded_rows() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -2,59 +2,94 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefix_rft.local.packing import pack
+from prefix_rft.local.packing import Packed, pack
 from prefix_rft.local.responses import ResponsePositions
 
-
-def test_a_shared_prompt_is_taken_once_and_padding_never() -> None:
-    ids_BL = torch.tensor([[5, 6, 7, 0], [5, 6, 8, 9], [5, 7, 7, 0]])
-    packed = pack(ids_BL, torch.tensor([2, 2, 2]), torch.tensor([3, 4, 3]))
-    assert packed.token_n.tolist() == [5, 6, 7, 8, 9, 5, 7, 7]
-    assert packed.position_n.tolist() == [0, 1, 2, 2, 3, 0, 1, 2]
-    assert packed.place_n.tolist() == [0, 1, 2, 6, 7, 8, 9, 10]
-    assert packed.slot_BL[0, :3].tolist() == [0, 1, 2]
-    assert packed.slot_BL[1].tolist() == [0, 1, 3, 4]
-    assert packed.slot_BL[2, :3].tolist() == [5, 6, 7]
+Rows = list[tuple[list[int], list[int]]]
 
 
-def test_equal_tokens_of_prompts_of_different_length_are_not_shared() -> None:
-    packed = pack(torch.tensor([[5, 6, 7], [5, 6, 7]]), torch.tensor([2, 1]), torch.tensor([3, 3]))
-    assert packed.token_n.tolist() == [5, 6, 7, 5, 6, 7]
+def packed(rows: Rows) -> Packed:
+    """Packed rows of prompt and response, padded with a real token."""
+    whole = [torch.tensor(prompt + response) for prompt, response in rows]
+    lengths = torch.tensor([[len(prompt), len(response)] for prompt, response in rows])
+    ids_BL = torch.nn.utils.rnn.pad_sequence(whole, batch_first=True, padding_value=1)
+    return pack(ids_BL, lengths[:, 0], lengths[:, 1])
 
 
-def test_a_prompt_that_ends_before_the_inputs_do() -> None:
-    """Rows whose response is one token: only the prompt goes in."""
-    packed = pack(torch.tensor([[5, 6], [5, 6]]), torch.tensor([2, 2]), torch.tensor([2, 2]))
-    assert packed.token_n.tolist() == [5, 6]
-    assert packed.slot_BL.tolist() == [[0, 1], [0, 1]]
+def histories(found: Packed) -> list[list[int]]:
+    """Tokens up to each distinct token, read from what it attends to."""
+    histories: dict[int, list[int]] = {}
+    for window in found.windows:
+        for query_Q, key_K, mask_QK in zip(window.query_RQ, window.key_RK, window.mask_RQK, strict=True):
+            for query, mask_K in zip(query_Q.tolist(), mask_QK, strict=True):
+                if query >= 0:
+                    assert query not in histories
+                    keys = key_K[mask_K == 0]
+                    order = found.position_n[keys].argsort()
+                    assert found.position_n[keys][order].tolist() == list(range(len(keys)))
+                    histories[query] = found.token_n[keys][order].tolist()
+    return [histories[token] for token in range(len(found.token_n))]
 
 
-rows = st.lists(
-    st.tuples(st.lists(st.integers(0, 1), min_size=1, max_size=3), st.lists(st.integers(0, 1), max_size=3)),
-    min_size=1,
-    max_size=6,
-)
+def test_a_shared_beginning_is_taken_once_and_padding_and_last_tokens_never() -> None:
+    found = packed([([5, 6], [7]), ([5, 6], [8, 9]), ([5, 7], [7])])
+    assert sorted(histories(found)) == [[5], [5, 6], [5, 6, 8], [5, 7]]
 
 
-@given(rows)
-def test_every_place_finds_its_own_token_at_its_own_position(
-    prompts_and_rests: list[tuple[list[int], list[int]]],
-) -> None:
-    whole = [torch.tensor(prompt + rest) for prompt, rest in prompts_and_rests]
-    ids_BL = torch.nn.utils.rnn.pad_sequence(whole, batch_first=True)
-    prompt_B = torch.tensor([len(prompt) for prompt, _ in prompts_and_rests])
-    packed = pack(ids_BL, prompt_B, torch.tensor([len(row) for row in whole]))
-    for row, tokens in enumerate(whole):
-        slots = packed.slot_BL[row, : len(tokens)]
-        assert torch.equal(packed.token_n[slots], tokens)
-        assert packed.position_n[slots].tolist() == list(range(len(tokens)))
-    distinct_prompts = {tuple(prompt) for prompt, _ in prompts_and_rests}
-    rest = sum(len(rest) for _, rest in prompts_and_rests)
-    assert len(packed.token_n) == sum(map(len, distinct_prompts)) + rest
+def test_responses_share_until_they_part() -> None:
+    found = packed([([5], [2, 3, 4]), ([5], [2, 3, 9, 9]), ([5], [2, 3, 4])])
+    assert sorted(histories(found)) == [[5], [5, 2], [5, 2, 3], [5, 2, 3, 9]]
+    assert len(found.target_e) == 5
+    assert found.response_r[:3].tolist() == found.response_r[-3:].tolist()
+
+
+def test_a_row_that_ends_where_another_goes_on() -> None:
+    found = packed([([5, 6], [7]), ([5, 6], [7, 8]), ([5, 6], [7, 8, 9])])
+    assert sorted(histories(found)) == [[5], [5, 6], [5, 6, 7], [5, 6, 7, 8]]
+
+
+def test_a_token_may_be_prompt_in_one_row_and_response_in_another() -> None:
+    found = packed([([5, 6], [7]), ([5], [6, 7])])
+    assert sorted(histories(found)) == [[5], [5, 6]]
+    assert found.target_e[found.response_r].tolist() == [7, 6, 7]
+
+
+def test_tokens_whose_bytes_would_sort_after_the_end_of_a_row() -> None:
+    """255 and 2**56 - 1 begin with the byte of which the mark of a row's end consists."""
+    found = packed([([255], [255]), ([255], [255, 2**56 - 1]), ([255], [255, 2**56 - 1, 3])])
+    assert sorted(histories(found)) == [[255], [255, 255], [255, 255, 2**56 - 1]]
+
+
+short = st.lists(st.integers(0, 2), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 64])
+@given(st.lists(st.tuples(short, short), min_size=1, max_size=9))
+def test_every_response_token_is_predicted_from_what_comes_before_it(piece: int, rows: Rows) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prefix_rft.local.windows._PIECE", piece)
+        patch.setattr("prefix_rft.local.windows._PRODUCTS", 60)
+        found = packed(rows)
+    known = histories(found)
+    wanted = [
+        (prompt + response)[:end]
+        for prompt, response in rows
+        for end in range(len(prompt), len(prompt + response))
+    ]
+    assert [known[found.source_e[edge]] for edge in found.response_r] == wanted
+    targets = [token for _, response in rows for token in response]
+    assert found.target_e[found.response_r].tolist() == targets
+    distinct = {
+        tuple((prompt + response)[:end])
+        for prompt, response in rows
+        for end in range(1, len(prompt + response))
+    }
+    assert sorted(known) == sorted(map(list, distinct))
 
 
 def test_response_tokens_are_predicted_one_place_before_them() -> None:
