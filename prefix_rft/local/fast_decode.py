@@ -118,7 +118,7 @@ class _Decoder:
     def _normalise(self, x_Nd: Tensor) -> Tensor:
         """RMSNorm without its gain and its factor sqrt(d), which the weights that follow carry."""
         length_N1: Tensor = torch.linalg.vector_norm(x_Nd, dim=-1, keepdim=True)
-        return x_Nd * length_N1.square_().add_(self._floor_11).rsqrt_()
+        return x_Nd * torch.addcmul(self._floor_11, length_N1, length_N1).rsqrt_()
 
     def _attend(self, y_Nd: Tensor, cache_2NkLs: Tensor, position: int) -> Tensor:
         shape, rows = self._shape, len(y_Nd)

@@ -62,7 +62,8 @@ class Sampler:
 
 def probabilities(logits_BV: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
     """Sampling probabilities, float64 [B, V]; not renormalised after the cut by `top_p`."""
-    share_BV = torch.softmax(logits_BV.double().div_(temperature), -1)
+    logits_BV = logits_BV.double()
+    share_BV = torch.softmax(logits_BV if temperature == 1 else logits_BV.div_(temperature), -1)
     return share_BV if top_p == 1 else _nucleus(share_BV, top_p)
 
 
@@ -84,7 +85,7 @@ def inverse_cdf(share_NV: Tensor, uniform_B: Tensor, source_B: Tensor | None = N
     # Rounding may lift uniform * total to the total itself, past the last token that has any share.
     target_B = torch.minimum(uniform_B.to(share_NV.device)[:, None] * total_B, total_B.nextafter(-total_B))
     token_B = torch.searchsorted(cumulative_BV, target_B, right=True)[:, 0]
-    if bool((token_B == share_NV.shape[-1]).any()):  # only NaN exceeds every share
+    if len(token_B) and int(token_B.max()) == share_NV.shape[-1]:  # only NaN exceeds every share
         raise DivergedError(
             "the model gives probabilities that are not numbers: its weights have diverged or are damaged. Go on from "
             "an earlier checkpoint; in training, lower the learning rate or max_grad_norm"
