@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,17 +104,32 @@ class Optimizer:
 
         Where the norm is not finite nothing is changed: neither weights nor moments.
         """
-        gradients = [weight.gradient() for weight in self._weights]
-        norm = _clip_norm(gradients, self._phase.max_grad_norm)
-        if not math.isfinite(norm):
-            return norm
+        norm = total_norm(
+            weight.parameter.grad for weight in self._weights if weight.parameter.grad is not None
+        )
+        if not bool(norm.isfinite()):
+            return float(norm)
+        share = torch.clamp(self._phase.max_grad_norm / (norm + 1e-6), max=1.0)
+        for weights in self._together():
+            self._move(weights, share)
+        self.updates_done += 1
+        self.skipped_in_a_row = 0
+        return float(norm)
+
+    def _together(self) -> list[list[_Weight]]:
+        """All float32 weights at once; the others one by one, so that one float32 gradient exists at a time."""
+        plain = [weight for weight in self._weights if not weight.is_copied]
+        return [plain, *([weight] for weight in self._weights if weight.is_copied)]
+
+    def _move(self, weights: list[_Weight], share: Tensor) -> None:
+        gradients = [weight.gradient().mul_(share) for weight in weights]
         adamw(
-            [weight.master for weight in self._weights],
+            [weight.master for weight in weights],
             gradients,
-            [weight.exp_avg for weight in self._weights],
-            [weight.exp_avg_sq for weight in self._weights],
+            [weight.exp_avg for weight in weights],
+            [weight.exp_avg_sq for weight in weights],
             [],
-            [weight.step for weight in self._weights],
+            [weight.step for weight in weights],
             fused=True,
             amsgrad=False,
             maximize=False,
@@ -125,11 +139,8 @@ class Optimizer:
             eps=_EPSILON,
             weight_decay=self._phase.weight_decay,
         )
-        for weight in self._weights:
+        for weight in weights:
             weight.give_back()
-        self.updates_done += 1
-        self.skipped_in_a_row = 0
-        return norm
 
     def save(self, file: Path) -> None:
         """Write moments, step counts and copied weights under the parameters' names."""
@@ -179,16 +190,6 @@ class Optimizer:
 
 
 def total_norm(gradients: Iterable[Tensor]) -> Tensor:
-    """Length of the vector of all these gradients; 0 for none."""
-    return torch.nn.utils.get_total_norm(gradients)
-
-
-def _clip_norm(gradients: Sequence[Tensor], longest: float) -> float:
-    """Scale gradients down in place where their common norm is longer and finite; returns the norm before."""
-    norm = total_norm(gradients)
-    if not bool(norm.isfinite()):
-        return float(norm)
-    share = torch.clamp(longest / (norm + 1e-6), max=1.0)
-    for gradient in gradients:
-        gradient.mul_(share)
-    return float(norm)
+    """Length of the vector of all these gradients, in float32 whatever their precision; 0 for none."""
+    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
