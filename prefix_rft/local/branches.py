@@ -30,6 +30,8 @@ class Branches:
         """The last token of the branch at each place; anything where there is none."""
         self.known_CL = distinct_CL[:, :-1]
         """What came before it, at the beginning."""
+        self._parted = False
+        """Whether each row has its own branch: then it has it to the end."""
 
     def advance(self, going_B: NDArray[np.bool_], token_B: Ints) -> tuple[Ints, Ints]:
         """Drop the rows that end, and part those of a branch that got different tokens.
@@ -42,7 +44,11 @@ class Branches:
             Places to fill, and the places whose histories they get; no place is in both.
         """
         self.row_B, before_B, token_B = self.row_B[going_B], self.place_B[going_B], token_B[going_B]
-        parent_C, token_C, child_B = _children(before_B, token_B)
+        if self._parted:
+            parent_C, token_C, child_B = before_B, token_B, np.arange(len(before_B))
+        else:
+            parent_C, token_C, child_B = _children(before_B, token_B)
+            self._parted = len(parent_C) == len(child_B)
         place_C = _places(parent_C, len(self.token_N))
         self.place_B = place_C[child_B]
         self.token_N = np.zeros(place_C.max(initial=-1) + 1, np.int64)

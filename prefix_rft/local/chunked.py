@@ -14,6 +14,8 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional
 
 DEFAULT_BUDGET = 1 << 24
+_PRODUCT = 1 << 22
+"""Most numbers of the output embedding's gradient that are held twice."""
 
 
 def token_logprobs(
@@ -142,8 +144,11 @@ class _GradientSums:
             return
         if hidden_nd.dtype == torch.float32:
             self._weight_Vd.addmm_(grad_cV.t(), hidden_nd[part])
-        else:
-            self._weight_Vd += grad_cV.t() @ hidden_nd[part]
+            return
+        # A product in another precision exists beside the sum: of so many tokens of the vocabulary at a time.
+        rows = max(1, _PRODUCT // weight_Vd.shape[1])
+        for sum_Vd, slice_cV in zip(self._weight_Vd.split(rows), grad_cV.split(rows, 1), strict=True):
+            sum_Vd += slice_cV.t() @ hidden_nd[part]
 
     def finish(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Gradients of hidden states, weight and bias, in their dtypes."""

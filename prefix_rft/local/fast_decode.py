@@ -6,7 +6,7 @@ written again: decoding begins at the end of the shortest row, and what longer r
 Rows with the same tokens so far are one branch, and cost what one row costs until they part.
 
 Axes: B rows, N places (one branch each), M = N k, L positions, h heads, k heads of keys and values, g = h / k, s head
-size, d width.
+size, d width, c keys and values of all layers.
 """
 
 from __future__ import annotations
@@ -90,8 +90,11 @@ class _Decoder:
         self._floor_11 = torch.full((1, 1), shape.width * shape.norm_eps, device=self._head_dV.device)
         self._turn_Lhs = model.turns(width)
         self._shortest = -(-_LOOP_BELOW * shape.key_value_heads // (shape.heads * shape.head_size))
-        size = 2, most, shape.key_value_heads, max(width, self._shortest), shape.head_size
-        self._cache = [torch.empty(size, device=self._head_dV.device) for _ in model.layers]
+        size = len(model.layers), 2, most, shape.key_value_heads, max(width, self._shortest), shape.head_size
+        whole = torch.empty(size, device=self._head_dV.device)
+        self._cache = list(whole)
+        """Keys and values of each layer, [2, N, k, L, s]."""
+        self._histories_cNkLs = whole.flatten(0, 1)
         self._prefill(known_NL)
 
     def step(self, token_N: Ids, position: int) -> Tensor:
@@ -110,10 +113,8 @@ class _Decoder:
         if len(target) == 0:
             return
         there, here = (torch.from_numpy(places).to(self._head_dV.device) for places in (target, source))
-        for cache_2NkLs in self._cache:
-            for cache_NkLs in cache_2NkLs:
-                filled = cache_NkLs[..., : max(positions, self._shortest), :]
-                filled.index_copy_(0, there, filled.index_select(0, here))
+        filled = self._histories_cNkLs[..., : max(positions, self._shortest), :]
+        filled.index_copy_(1, there, filled.index_select(1, here))
 
     def _normalise(self, x_Nd: Tensor) -> Tensor:
         """RMSNorm without its gain and its factor sqrt(d), which the weights that follow carry."""

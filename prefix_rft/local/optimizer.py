@@ -117,7 +117,7 @@ class Optimizer:
         return float(norm)
 
     def _together(self) -> list[list[_Weight]]:
-        """All float32 weights at once; the others one by one, so that one float32 gradient exists at a time."""
+        """All float32 weights at once, in few calls; the others one by one, for the memory of their gradients."""
         plain = [weight for weight in self._weights if not weight.is_copied]
         return [plain, *([weight] for weight in self._weights if weight.is_copied)]
 
@@ -141,6 +141,8 @@ class Optimizer:
         )
         for weight in weights:
             weight.give_back()
+            if weight.is_copied:
+                weight.parameter.grad = None
 
     def save(self, file: Path) -> None:
         """Write moments, step counts and copied weights under the parameters' names."""

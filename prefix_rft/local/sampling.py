@@ -15,6 +15,9 @@ from prefix_rft.errors import DivergedError, TrainingError
 
 Ints = NDArray[np.int64]
 
+_JUST_BELOW_ONE = 1 - 2.0**-53
+"""A float64 times this is the float64 just below it."""
+
 
 class Sampler:
     """Draws tokens; the same key and response position give the same number in every batch."""
@@ -83,7 +86,8 @@ def inverse_cdf(share_NV: Tensor, uniform_B: Tensor, source_B: Tensor | None = N
         cumulative_BV = cumulative_BV.index_select(0, source_B)
     total_B = cumulative_BV[:, -1:]
     # Rounding may lift uniform * total to the total itself, past the last token that has any share.
-    target_B = torch.minimum(uniform_B.to(share_NV.device)[:, None] * total_B, total_B.nextafter(-total_B))
+    below_B = total_B * _JUST_BELOW_ONE
+    target_B = torch.minimum(uniform_B.to(share_NV.device)[:, None] * total_B, below_B)
     token_B = torch.searchsorted(cumulative_BV, target_B, right=True)[:, 0]
     if len(token_B) and int(token_B.max()) == share_NV.shape[-1]:  # only NaN exceeds every share
         raise DivergedError(
