@@ -16,6 +16,7 @@ VLLM_NAME := $(VLLM_VERL)/lib/python3.11/site-packages/vllm-0.24.0+cpu.dist-info
 FUZZ ?= .venv-fuzz
 AUDIT ?= .venv-audit
 SECONDS ?= 60
+BENCHMARKS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo docs fuzz audit test test-browser lighteval test-lighteval vllm test-vllm test-verl vllm-verl test-vllm-verl test-slurm slurm-sandbox slurm-sandbox-stop test-all verl lint bench clean
@@ -111,9 +112,9 @@ lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter
 docs: $(VENV)/.installed-dev ## the documentation as a site in build/site (open build/site/index.html)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-bench: $(VENV)/.installed-bench ## speed and memory against peers, written to benchmarks/results/
-	$(BIN)/python -m benchmarks.local_step
-	$(BIN)/python -m benchmarks.grading --lighteval $(LIGHTEVAL)
+bench: $(VENV)/.installed-bench ## speed and memory against peers (all, or BENCHMARKS): benchmarks/results/ and docs/benchmarks.md
+	HF_HUB_OFFLINE=1 PREFIX_RFT_LIGHTEVAL=$(abspath $(LIGHTEVAL)) $(BIN)/python -m benchmarks $(BENCHMARKS) && failed=0 || failed=$$?; \
+	$(BIN)/python -m benchmarks.page && exit $$failed
 
 $(FUZZ)/.installed: $(VENV)/.installed-dev requirements/fuzz.txt
 	$(BIN)/python -m venv $(FUZZ)

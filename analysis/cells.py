@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from analysis.style import NAMES
-from prefix_rft.errors import RunError
 from prefix_rft.runs.state import RunState
-from prefix_rft.runs.store import RunDir, Store
+from prefix_rft.runs.store import IDENTITY_FILE, RunDir, Store
 
 NOT_STARTED = "not started"
 
@@ -41,10 +41,9 @@ def cell_of(run: RunDir) -> Cell:
 
 def open_run(store: Store, run_id: str) -> RunDir | None:
     """The run, or None where it was never created."""
-    try:
-        return store.open(run_id)
-    except RunError:
-        return None
+    # Opening one that is not there looks for its likes among all others, for every run of a sweep that is planned.
+    run = RunDir(store.path(run_id))
+    return run if os.path.exists(run.path / IDENTITY_FILE) else None
 
 
 def standing(state: RunState) -> str:

@@ -5,6 +5,7 @@ Axes: Q questions, S samples a question.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from analysis.kept import until_changed
 from eval.results import SCORES_FILE, Scores, is_complete, read_scores, verdict_matrix
-from eval.samples import SAMPLES, VERDICTS
+from eval.samples import SAMPLES, VERDICTS, verdicts_path
 from eval.scores import pass_at_k_Q
+from prefix_rft.errors import DataError
 from prefix_rft.runs.store import RunDir
 
 Floats = NDArray[np.float64]
@@ -58,10 +60,16 @@ def read_evaluation(folder: Path) -> Evaluation:
     """One evaluation with its verdicts.
 
     Raises:
-        DataError: a file of it is missing or damaged.
+        DataError: a file of it is missing or damaged, or the scores are not those of the verdicts.
     """
     ids, correct_QS = verdict_matrix(folder)
-    return Evaluation(folder, _scores(folder), tuple(ids), correct_QS)
+    scores = _scores(folder)
+    if not math.isclose(correct_QS.mean(), scores.headline.value, abs_tol=1e-9):
+        raise DataError(
+            f"{verdicts_path(folder)} and {folder / SCORES_FILE} disagree: a share of {correct_QS.mean()} is correct, "
+            f"the score is {scores.headline.value}. Delete both and run again: the samples are then graded again."
+        )
+    return Evaluation(folder, scores, tuple(ids), correct_QS)
 
 
 def score_rows(run: RunDir) -> Iterator[dict[str, Any]]:

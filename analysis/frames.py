@@ -63,11 +63,6 @@ class RunRows:
     """Arrow table (`analysis.columns`)."""
 
 
-def frames_of(cells: Sequence[Cell], read: Mapping[str, RunRecord]) -> Frames:
-    """The frames of these cells, from what was read of their runs, by run id."""
-    return assemble(cells, {cell.run_id: rows_of(read[cell.run_id]) for cell in cells})
-
-
 def rows_of(record: RunRecord) -> RunRows:
     """The rows of one run, of values that JSON can hold."""
     return RunRows(_run(record), record.scores, columns_of(record.metrics))

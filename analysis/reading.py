@@ -93,15 +93,18 @@ def _read(run: RunDir, part: str, folder: str | None) -> dict[str, Evaluation]:
 
 
 def busy_seconds(events: Sequence[Record]) -> float:
-    """Seconds that processes worked on a run: from each attempt to the last thing it recorded."""
+    """Seconds that processes worked on a run: from each attempt to the last thing it recorded.
+
+    An attempt during which the clock was set back, to before its beginning, counts as none.
+    """
     total, began, last = 0.0, None, None
     for event in events:
         time = datetime.fromisoformat(event["time"])
         if event["event"] == "attempt":
-            total += (last - began).total_seconds() if began and last else 0.0
+            total += max(0.0, (last - began).total_seconds()) if began and last else 0.0
             began = time
         last = time
-    return total + ((last - began).total_seconds() if began and last else 0.0)
+    return total + (max(0.0, (last - began).total_seconds()) if began and last else 0.0)
 
 
 @until_changed(CONFIG_FILE, IDENTITY_FILE)
@@ -116,6 +119,15 @@ def _provenance(path: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise RunError(f"{file} is not a JSON object. Restore the file, or delete it to do without.")
     return found
+
+
+def metrics_of(run: RunDir) -> Sequence[Record]:
+    """Its rows of metrics.
+
+    Raises:
+        RunError: one is damaged.
+    """
+    return _metrics(run.path)
 
 
 @until_changed(METRICS_FILE)

@@ -13,6 +13,7 @@ from prefix_rft.visible import spreadsheet_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table as RichTable
     from rich.text import Text
 
 _LATEX = {
@@ -64,10 +65,24 @@ def entry_text(entry: Entry, column: Column) -> str:
 
 def rich_renderable(table: Table) -> RenderableType:
     """For `rich.print`: the table, then its notes."""
-    from rich import box
     from rich.console import Group
-    from rich.table import Table as RichTable
     from rich.text import Text
+
+    from analysis.long_table import LONG, LongTable
+
+    shown: RenderableType
+    if len(table.rows) < LONG or any(_rich_style(entry) for row in table.rows for entry in row.entries):
+        shown = _rich_table(table, table.rows)
+    else:
+        cells = [[entry_text(entry, column) for entry, column in _cells(table, row)] for row in table.rows]
+        numeric = [column.numeric for column in table.columns]
+        shown = LongTable(lambda rows: _rich_table(table, table.rows if rows else ()), cells, numeric)
+    return Group(shown, Text(), *(Text(note, style="dim") for note in table.notes))
+
+
+def _rich_table(table: Table, rows: Sequence[Row]) -> RichTable:
+    from rich import box
+    from rich.table import Table as RichTable
 
     shown = RichTable(
         title=table.title,
@@ -79,17 +94,20 @@ def rich_renderable(table: Table) -> RenderableType:
     )
     for column in table.columns:
         shown.add_column(column.title, justify="right" if column.numeric else "left")
-    for row in table.rows:
+    for row in rows:
         shown.add_row(*(_rich_cell(entry, column) for entry, column in _cells(table, row)))
-    return Group(shown, Text(), *(Text(note, style="dim") for note in table.notes))
+    return shown
 
 
 def _rich_cell(entry: Entry, column: Column) -> Text:
     from rich.text import Text as RichText
 
+    return RichText(entry_text(entry, column), style=_rich_style(entry))
+
+
+def _rich_style(entry: Entry) -> str:
     missing = entry.value is None and entry.reason not in ("", NOTHING.reason)
-    style = "bold" if entry.best else "yellow" if missing else ""
-    return RichText(entry_text(entry, column), style=style)
+    return "bold" if entry.best else "yellow" if missing else ""
 
 
 def plain(table: Table) -> str:

@@ -19,11 +19,12 @@ from analysis.page.write import write_page
 from analysis.reading import Parts
 from analysis.results import Results, load_results
 from analysis.sections import Section, sections
-from prefix_rft.runs.atomic import write_text
+from prefix_rft.runs.atomic import refused, temporary_beside, write_text
 from prefix_rft.runs.store import Store
 
 FIGURES = "figures"
 """Folder of the figures in a report."""
+_ROWS_AT_A_TIME = 20_000
 
 
 def write_report(
@@ -98,11 +99,12 @@ def write_results(
     texts = {
         "report.md": page(results, parts, head=head, pictures=pictures),
         **{name: text for part in parts for name, text in _dressed(part, results.sweep).items()},
-        "scores.csv": _csv(results.scores),
-        "curves.csv": _csv(results.frames.curves),
     }
     for name, text in texts.items():
         write_text(folder / name, text, durable=False)
+    data = {"scores.csv": results.scores, "curves.csv": results.frames.curves}
+    for name, frame in data.items():
+        _write_csv(folder / name, frame)
     sheet = Sheet(
         name=results.sweep or "results",
         title=title,
@@ -114,7 +116,7 @@ def write_results(
         commands=commands or Commands(),
     )
     files = (figures / f"{one.name}.{kind}" for one in drawn for kind in KINDS)
-    return Written((*(folder / name for name in texts), *files), sheet)
+    return Written((*(folder / name for name in (*texts, *data)), *files), sheet)
 
 
 def page(
@@ -213,5 +215,16 @@ def _commit(record: Mapping[str, Any]) -> str:
     return str(source["commit"])[:12] + (" with uncommitted changes" if source["dirty"] else "")
 
 
-def _csv(frame: pd.DataFrame) -> str:
-    return str(frame.to_csv(index=False, lineterminator="\n", float_format="%.12g"))
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Whole or not at all, some rows at a time: the curves of ten thousand runs are no text for the memory."""
+    temporary = temporary_beside(path)
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            frame.to_csv(
+                file, index=False, lineterminator="\n", float_format="%.12g", chunksize=_ROWS_AT_A_TIME
+            )
+        temporary.replace(path)
+    except OSError as error:
+        raise refused(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from analysis.cache import known_rows, read_rows
 from analysis.cells import Cell
 from analysis.evaluations import Evaluation, Floats
-from analysis.frames import Frames, assemble, frames_of
+from analysis.frames import Frames, RunRows, assemble, rows_of
 from analysis.measured import Measured, title
 from analysis.reading import Parts, RunRecord, read_run
 from analysis.rows import Place, places
@@ -47,15 +48,25 @@ class Results:
     """Of every row: what it compares, and its base model in words; empty where all stand on one."""
     sweep: str = ""
     """Name of the sweep; empty for a choice of runs of one's own."""
+    records: Mapping[str, RunRecord] = field(default_factory=dict)
+    """What was read of every run, by run id, without its metrics: `frames.curves` has them."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Rows, in the order of the cells."""
-        return tuple(dict.fromkeys(cell.label for cell in self.cells))
+        return tuple(self._of_labels)
 
     def of_label(self, label: str) -> tuple[Cell, ...]:
         """The cells of one row."""
-        return tuple(cell for cell in self.cells if cell.label == label)
+        return self._of_labels.get(label, ())
+
+    @cached_property
+    def _of_labels(self) -> Mapping[str, tuple[Cell, ...]]:
+        """Looked through once: every row is asked for again and again."""
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.label, []).append(cell)
+        return {label: tuple(cells) for label, cells in found.items()}
 
     def evaluated(self, label: str) -> tuple[Measured, ...]:
         """What the runs of one row scored."""
@@ -169,7 +180,12 @@ def load_results(
     """
     cells, parts = tuple(dict.fromkeys(cells)), parts or {"test": None}
     _refuse_doubles(cells)
-    read = {cell.run_id: read_run(store, cell.run_id, parts) for cell in cells}
+    read: dict[str, RunRecord] = {}
+    rows: dict[str, RunRows] = {}
+    for run_id in dict.fromkeys(cell.run_id for cell in cells):
+        record = read_run(store, run_id, parts)
+        # As columns metrics take a tenth of the memory.
+        read[run_id], rows[run_id] = replace(record, metrics=()), rows_of(record)
     found = {part: _of_part(read, part, folder) for part, folder in parts.items()}
     configs = {name: run.config for name, run in read.items() if run.config}
     placed = _places(cells, {**(asked or {}), **configs})
@@ -186,12 +202,13 @@ def load_results(
         damage={name: run.damage for name, run in read.items() if run.damage},
         evaluations=evaluations,
         unfinished={name: tuple(part for part in parts if name not in found[part]) for name in read},
-        frames=frames_of(cells, read),
+        frames=assemble(cells, rows),
         configs=configs,
         provenance={name: run.provenance for name, run in read.items()},
         seconds={name: run.seconds for name, run in read.items()},
         places=placed,
         sweep=sweep,
+        records=read,
     )
 
 

@@ -10,9 +10,8 @@ from unittest import mock
 
 import numpy as np
 
-from eval.evaluate import score
 from eval.protocol import ProtocolRecord
-from eval.results import Claim, claim, write_scores
+from eval.results import Claim, claim, score, write_scores
 from eval.samples import SAMPLES, VERDICTS, Sample, Verdict, samples_path, verdicts_path, write_rows
 from prefix_rft.runs.identity import evaluation_folder, train_identity
 from prefix_rft.runs.jsonl import encode

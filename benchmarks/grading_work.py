@@ -33,6 +33,20 @@ class Work:
             (gold, text) for gold, texts in zip(self.gold_Q, self.response_QS, strict=True) for text in texts
         ]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(problems, responses of each)."""
+        return len(self.gold_Q), len(self.response_QS[0])
+
+    def parts(self, count: int) -> list[Work]:
+        """The problems dealt into so many parts, one after the other, so that each has some of every benchmark."""
+        return [Work(self.gold_Q[first::count], self.response_QS[first::count]) for first in range(count)]
+
+    def some(self, most: int) -> Work:
+        """At most so many problems, at equal distances."""
+        step = max(1, len(self.gold_Q) // most)
+        return Work(self.gold_Q[::step][:most], self.response_QS[::step][:most])
+
 
 def make_work(data: Path, samples: int, most: int | None = None, seed: int = 0) -> Work:
     """The problems of all benchmarks, or `most` of them at equal distances."""
@@ -47,6 +61,15 @@ def make_work(data: Path, samples: int, most: int | None = None, seed: int = 0) 
         [gold for gold, _ in chosen],
         [_responses(gold, golds, openings, samples, draw) for gold, golds in chosen],
     )
+
+
+def made_up(problems: int, samples: int) -> Work:
+    """Fractions and sums that nobody asks about, in a line of text: enough to see that every grader works."""
+    golds = [
+        rf"\frac{{{number + 1}}}{{{number + 3}}}" if number % 2 else str(number) for number in range(problems)
+    ]
+    draw = random.Random(0)
+    return Work(golds, [_responses(gold, golds, ["So it is "], samples, draw) for gold in golds])
 
 
 def _responses(

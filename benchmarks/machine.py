@@ -1,11 +1,23 @@
-"""A name for the machine of a measurement: processor and cores, never the host's name."""
+"""The machine of a measurement: processor, cores, memory, load, accelerator; never the host's name."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
+import resource
+import shutil
+import subprocess
+import time
+from functools import cache
+from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from prefix_rft.runs.provenance import loaded_source
+
+PACKAGES = ("torch", "transformers", "trl", "math-verify", "numpy", "pandas", "pyarrow", "hydra-core")
+"""Those whose version can change a benchmark's figures."""
 
 
 def processor() -> str:
@@ -21,6 +33,77 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def memory_gb() -> float:
+    """Memory of the machine in units of 10^9 bytes."""
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+
+
+def peak_mb() -> float:
+    """Peak of this process's resident memory in units of 10^6 bytes.
+
+    From /proc where there is one: what `getrusage` says includes what the parent held when it started this process.
+    """
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    lines = status.read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+
+
+def load() -> float:
+    """Processes that wanted a core over the last minute, on average."""
+    return round(os.getloadavg()[0], 2)
+
+
+@cache
+def accelerator() -> str | None:
+    """Name of the first NVIDIA device; None where the driver's tool is absent or finds none."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    names = done.stdout.split("\n") if done.returncode == 0 else []
+    return names[0].strip() or None if names else None
+
+
 def label() -> str:
-    """Processor and cores in small letters and hyphens, fit for a file name."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{processor()} {cores()} cores".lower()).strip("-")
+    """Processor, cores and accelerator in small letters and hyphens, fit for a file name."""
+    words = f"{processor()} {cores()} cores {accelerator() or ''}"
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+
+
+def facts() -> dict[str, Any]:
+    """What a result file says of the machine, apart from its load."""
+    return {
+        "processor": processor(), "cores": cores(), "memory_gb": memory_gb(), "accelerator": accelerator(),
+    }  # fmt: skip
+
+
+def versions() -> dict[str, str | None]:
+    """Python and the packages that matter; None for one that is not installed."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
+def commit() -> str:
+    """The code's commit, with a mark where files differ from it; else why there is none."""
+    source = loaded_source()
+    if source["commit"] is None:
+        return f"none: {source['reason']}"
+    return source["commit"] + (" with changes" if source["dirty"] else "")
+
+
+def today() -> str:
+    """The date in UTC, as it stands in a result file's name."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def now() -> str:
+    """Date and time in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

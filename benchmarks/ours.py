@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
+from benchmarks.phases import Phases, watched
 from benchmarks.steps import Clock, Play, Turns, Work
 
+Dtype = Literal["float32", "bfloat16"]
 
-def contestant(*, skip_zero_rows: bool, micro_batch_tokens: int) -> Play:
+
+def contestant(*, skip_zero_rows: bool, micro_batch_tokens: int, dtype: Dtype = "float32") -> Play:
     """A contestant that updates all rows, or leaves out those whose advantage is zero."""
-    return partial(_play, skip_zero_rows=skip_zero_rows, micro_batch_tokens=micro_batch_tokens)
+    return partial(_play, skip_zero_rows=skip_zero_rows, micro_batch_tokens=micro_batch_tokens, dtype=dtype)
 
 
-def _play(work: Work, turns: Turns, *, skip_zero_rows: bool, micro_batch_tokens: int) -> None:
+def _play(work: Work, turns: Turns, *, skip_zero_rows: bool, micro_batch_tokens: int, dtype: Dtype) -> None:
     from benchmarks.task import chain
     from prefix_rft import data
     from prefix_rft.data.encode import encode_questions, load_encoder
@@ -29,13 +33,13 @@ def _play(work: Work, turns: Turns, *, skip_zero_rows: bool, micro_batch_tokens:
     phase = RlPhase(
         learning_rate=work.learning_rate, beta2=0.99, mini_batches=1, questions_per_step=work.questions
     )
-    policy, encoder = load_policy(work.model, LocalBackend()), load_encoder(work.model)
+    policy, encoder = load_policy(work.model, LocalBackend(dtype=dtype)), load_encoder(work.model)
     questions = encode_questions(data.load(settings).train, encoder, settings).questions
     method = make_method(RftMethod(rollouts=work.rollouts), settings.max_response_tokens)
     optimizer, rule = Optimizer(policy, phase, 1), LossRule.of(phase, work.max_new)
-    batching = Batching(micro_batch_tokens, skip_zero_rows)
+    batching, phases = Batching(micro_batch_tokens, skip_zero_rows), Phases()
     step = 0
-    with make_grader(settings.grading) as grader:
+    with make_grader(settings.grading) as grader, watched(phases, policy, optimizer):
         while turns.wait():
             clock = Clock()
             at = StepContext(0, step, 1)
@@ -47,4 +51,9 @@ def _play(work: Work, turns: Turns, *, skip_zero_rows: bool, micro_batch_tokens:
             )  # fmt: skip
             update(policy, optimizer, method, responses, rule, batching, at)
             step += 1
-            turns.done(clock.cost(int(responses.batch.response_length_B.sum())))
+            for name in ("generate", "grade"):
+                phases.add(name, responses.seconds[name])
+            sampled = int(responses.batch.response_length_B.sum())
+            turns.done(
+                clock.cost(sampled, phases=phases, decode_steps=responses.decode_steps, path=policy.path)
+            )

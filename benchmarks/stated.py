@@ -16,6 +16,7 @@ class Stated:
     """Steps before it is warm."""
     cold: float = 100.0
     """Factor of the steps before."""
+    decode_steps: int = 32
 
     def __call__(self, work: Work, turns: Turns) -> None:
         """See `benchmarks.steps.Play`."""
@@ -23,4 +24,11 @@ class Stated:
         while turns.wait():
             taken += 1
             factor = 1.0 if taken > self.warm_up else self.cold
-            turns.done(Cost(self.seconds * factor, self.seconds / 2, work.questions * 10))
+            turns.done(
+                Cost(
+                    self.seconds * factor,
+                    self.seconds / 2,
+                    work.questions * 10,
+                    decode_steps=self.decode_steps,
+                )
+            )

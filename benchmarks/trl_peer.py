@@ -13,13 +13,15 @@ def play(work: Work, turns: Turns) -> None:
     """Train until there are no more turns."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "WANDB_MODE": "disabled"}
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+    from transformers.utils import logging
     from trl import GRPOTrainer
 
     from benchmarks.task import chain
     from prefix_rft import data
     from prefix_rft.grading import make_grader
 
+    logging.disable_progress_bar()
     settings = chain(work.max_new)
     questions = data.load(settings).train
     rows = [{"prompt": q.messages[0].content, "answer": q.answer} for q in questions]
@@ -41,6 +43,7 @@ def play(work: Work, turns: Turns) -> None:
             args=_settings(work, folder),
             train_dataset=Dataset.from_list(rows),
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_turn_taker(turns, sampled))
         trainer.train()
 

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,15 @@ def array_of(values: Sequence[Any], alias: str) -> pa.Array:
         return _strings(values)
     content = _bits(values) if alias == "bool" else np.array(values, dtype=alias)
     return pa.Array.from_buffers(pa.type_for_alias(alias), len(values), [None, pa.py_buffer(content)])
+
+
+def numbers_of(array: pa.Array) -> NDArray[np.int64]:
+    """[N] whole numbers, or truth values as 0 and 1, of an array of at least one and no null."""
+    import pyarrow.compute as pc
+
+    buffer = pc.cast(array, "int64").buffers()[1]
+    values: NDArray[np.int64] = np.frombuffer(buffer, dtype=np.int64, count=len(array))
+    return values
 
 
 def _strings(values: Sequence[str | None]) -> pa.Array:

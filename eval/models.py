@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from prefix_rft.errors import DataError, RunError, SettingsError
-from prefix_rft.runs.checkpoint import latest_checkpoint, verify
+from prefix_rft.runs.checkpoint import verify
 from prefix_rft.runs.content import folder_digest
 from prefix_rft.runs.markers import TRAIN
 from prefix_rft.runs.store import RunDir, Store
@@ -96,9 +96,8 @@ def _of_folder(folder: Path, trust_remote_code: bool) -> Model:
 def _of_run(run: RunDir) -> Model:
     if not run.stages.is_done(TRAIN):
         raise RunError(f"run {run.id}: {run.stages.why_not_done(TRAIN)}")
-    newest = latest_checkpoint(run.path)
-    if newest is None:
-        raise RunError(f"run {run.id} has no checkpoint; train it first")
+    newest = run.stages.trained()
+    assert newest is not None
     verify(newest)
     model = run.config().model
     template = model.template if isinstance(model, PretrainedModel) else "tokenizer"

@@ -5,15 +5,18 @@ Axes: Q questions, S samples a question.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from eval.arrow import numbers_of
 from eval.form import Lengths, format_rate, lengths
 from eval.intervals import INTERVAL_METHOD
 from eval.majority import Majority, ballots, majorities, majority_at
@@ -21,10 +24,14 @@ from eval.protocol import ProtocolError, ProtocolRecord, differences
 from eval.samples import SAMPLES, VERDICTS, count_rows, read_table, samples_path, verdicts_path
 from eval.scores import Estimate, PassAt, estimates, pass_curve
 from prefix_rft.errors import DataError
-from prefix_rft.runs.atomic import write_text
+from prefix_rft.runs.atomic import write_json
 
 PROTOCOL_FILE = "protocol.json"
 SCORES_FILE = "scores.json"
+
+
+_DIGEST = "sha256"
+"""Key of the digest of everything else in the file."""
 
 
 class _File(BaseModel):
@@ -88,6 +95,13 @@ class Scores(_File):
         return self.metrics[f"avg@{self.samples}"]
 
 
+_REMADE: dict[type[_File], str] = {
+    Scores: "Delete that file and run again: it is made from the verdicts; nothing else is lost.",
+    Claim: "Restore it from a copy, or delete its folder and run again: the same samples are then made again.",
+}
+"""How to go on without a damaged file."""
+
+
 def claim(folder: Path, wanted: Claim) -> None:
     """Write protocol.json into a fresh folder; in a used one make sure that it says the same.
 
@@ -104,7 +118,7 @@ def claim(folder: Path, wanted: Claim) -> None:
             "restore it, or delete the folder to sample again."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, wanted.model_dump_json(indent=2) + "\n")
+    _write(path, wanted)
 
 
 def score(folder: Path, record: ProtocolRecord, subject: str, pass_at: Sequence[int]) -> Scores:
@@ -148,16 +162,22 @@ def write_scores(folder: Path, scores: Scores) -> None:
     Raises:
         RunError: the disk is full or refuses.
     """
-    write_text(folder / SCORES_FILE, scores.model_dump_json(indent=2) + "\n")
+    _write(folder / SCORES_FILE, scores)
 
 
 def read_scores(folder: Path) -> Scores:
     """The scores of a finished evaluation.
 
     Raises:
-        DataError: scores.json is missing or damaged.
+        DataError: scores.json is missing, damaged, or of another subject than the samples beside it.
     """
-    return _read(folder / SCORES_FILE, Scores)
+    scores = _read(folder / SCORES_FILE, Scores)
+    if (folder / PROTOCOL_FILE).exists() and (owner := read_claim(folder).subject) != scores.subject:
+        raise DataError(
+            f"{folder / SCORES_FILE} is of {scores.subject}, {PROTOCOL_FILE} beside it of {owner}: one of them was "
+            "copied here. Delete their folder and run again: the same samples are then made and graded again."
+        )
+    return scores
 
 
 def read_claim(folder: Path) -> Claim:
@@ -186,16 +206,20 @@ def verdict_matrix(folder: Path) -> tuple[list[str], NDArray[np.bool_]]:
     """
     path = verdicts_path(folder)
     table = read_table(path, VERDICTS, ["question_id", "sample", "correct"])
-    rows = table["question_id"].to_pylist()
-    ids = list(dict.fromkeys(rows))
-    samples = len(rows) // len(ids) if ids else 0
-    complete = bool(ids) and rows == [name for name in ids for _ in range(samples)]
-    if not complete or table["sample"].to_pylist() != list(range(samples)) * len(ids):
+    # By number instead of by name: thousands of runs are read so.
+    names = table["question_id"].combine_chunks().dictionary_encode()
+    ids, rows = names.dictionary.to_pylist(), len(names)
+    samples = rows // len(ids) if ids else 0
+    found = (names.indices, table["sample"].combine_chunks(), table["correct"].combine_chunks())
+    whole = samples > 0 and rows == samples * len(ids) and not any(column.null_count for column in found)
+    question, sample, correct = map(numbers_of, found) if whole else ((), (), ())
+    expected = np.divmod(np.arange(rows), max(samples, 1))
+    if not (whole and np.array_equal(question, expected[0]) and np.array_equal(sample, expected[1])):
         raise DataError(
             f"{path} does not hold the same samples of every question in order. "
             "Delete that file and run again: its responses are then graded again."
         )
-    return ids, np.array(table["correct"].to_pylist(), dtype=np.bool_).reshape(len(ids), samples)
+    return ids, np.asarray(correct, dtype=np.bool_).reshape(len(ids), samples)
 
 
 def _must_match(path: Path, there: Claim, wanted: Claim) -> None:
@@ -210,10 +234,24 @@ def _must_match(path: Path, there: Claim, wanted: Claim) -> None:
         )
 
 
+def _write(path: Path, content: _File) -> None:
+    """With a digest of itself: one changed digit of a score is still a score."""
+    values = json.loads(content.model_dump_json())  # in which what is not a number is null
+    write_json(path, {**values, _DIGEST: _digest(values)})
+
+
 def _read(path: Path, kind: type[File]) -> File:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        values = json.loads(path.read_bytes())
+        # Files of earlier versions have no digest.
+        if isinstance(values, dict) and _DIGEST in values and values.pop(_DIGEST) != _digest(values):
+            raise ValueError(f"it is not what was written: its {_DIGEST} differs")
+        return kind.model_validate_json(json.dumps(values))
     except FileNotFoundError:
         raise DataError(f"there is no {path}; evaluate the run first.") from None
-    except (OSError, ValidationError) as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged: {error}. {_REMADE[kind]}") from error
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

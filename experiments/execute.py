@@ -15,8 +15,9 @@ from experiments.mirroring import mirror_finished, tell_incomplete
 from experiments.plan import Plan, Task, plan
 from experiments.processes import Nursery, Worker, why_it_ended
 from experiments.progress import Display, Standing
-from experiments.worker import INTERRUPTED, LOCKED, is_evaluated
+from experiments.worker import INTERRUPTED, LOCKED, is_evaluated, log_path
 from prefix_rft.errors import PrefixRftError, SettingsError
+from prefix_rft.runs.atomic import refused
 from prefix_rft.runs.lock import is_locked
 from prefix_rft.runs.markers import TRAIN
 from prefix_rft.runs.store import RunDir, Store
@@ -101,6 +102,19 @@ def shared(configs: Sequence[RunConfig]) -> tuple[Store, LauncherSettings]:
                 f"the cells of one command share their {name}; vary it from command to command"
             )
     return Store(first.store), first.launcher
+
+
+def _must_take_a_log(run: RunDir) -> None:
+    """Refuse a folder that cannot be written here, in words: its run could tell nobody.
+
+    Raises:
+        RunError: a log can neither be made nor added to.
+    """
+    path = log_path(run)
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise refused(path, error) from error
 
 
 class _Executor:
@@ -190,6 +204,7 @@ class _Executor:
         elif is_complete(run, task):
             self.report.done.add(task.id)
         else:
+            _must_take_a_log(run)
             self.live[task.id] = self.nursery.start(run, task)
 
     def _is_trained(self, run_id: str) -> bool:

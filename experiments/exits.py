@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from prefix_rft.errors import PrefixRftError
+from prefix_rft.runs.atomic import DISK_TROUBLE, refused
 from slurm.errors import SlurmError
 
 FAILED = 1
@@ -38,6 +40,10 @@ def exits() -> Iterator[None]:
         _leave(str(failure), FAILED)
     except (PrefixRftError, SlurmError) as error:
         _leave(f"error: {error}", REFUSED)
+    except OSError as error:  # of a disk, wherever something is written: a figure, a folder
+        if error.errno not in DISK_TROUBLE:
+            raise
+        _leave(f"error: {refused(Path(error.filename or '.').absolute(), error)}", REFUSED)
 
 
 def _leave(message: str, code: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,12 @@ def varied_tags(config: RunConfig, kind: Kind) -> tuple[str, ...]:
 
 
 def is_behind(run_path: Path) -> bool:
-    """Whether the run has files that are newer than its mirror."""
+    """Whether the run has files that are newer than its mirror; one of the future says nothing of what came after."""
     position = run_path / FOLDER / POSITION_FILE
     mirrored = position.stat().st_mtime_ns if position.exists() else -1
-    times = [path.stat().st_mtime_ns for path in _sources(run_path) if path.exists()]
-    return any(time > mirrored for time in times)
+    if mirrored > time.time_ns():
+        return True
+    return any(path.stat().st_mtime_ns > mirrored for path in _sources(run_path) if path.exists())
 
 
 def _sources(run_path: Path) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from prefix_rft.runs.identity import PlannedRun, chain, evaluations
 from prefix_rft.settings import RunConfig
@@ -51,13 +51,9 @@ def plan(configs: Sequence[RunConfig]) -> Plan:
 
 
 def _distinct(runs: Iterable[PlannedRun]) -> tuple[Task, ...]:
-    tasks: dict[str, Task] = {}
+    first: dict[str, PlannedRun] = {}
+    asked: dict[str, dict[tuple[tuple[str, str], ...], RunConfig]] = {}
     for run in runs:
-        task = tasks.setdefault(run.identity.id, Task(run, ()))
-        if not any(_same_evaluation(run.config, config) for config in task.asked):
-            tasks[task.id] = replace(task, asked=(*task.asked, run.config))
-    return tuple(tasks.values())
-
-
-def _same_evaluation(one: RunConfig, other: RunConfig) -> bool:
-    return evaluations(one) == evaluations(other)
+        first.setdefault(run.identity.id, run)
+        asked.setdefault(run.identity.id, {}).setdefault(evaluations(run.config), run.config)
+    return tuple(Task(run, tuple(asked[run_id].values())) for run_id, run in first.items())

@@ -132,8 +132,9 @@ def starting_model(config: RunConfig, parent_id: str | None) -> Path | str:
 
 def trained_model(run: RunDir) -> Path:
     """Folder of the run's last checkpoint, verified."""
-    newest = latest_checkpoint(run.path)
-    if newest is None:
+    # By the marker: a listing on a shared file system can lag behind, and lack the newest.
+    last = run.stages.trained() or latest_checkpoint(run.path)
+    if last is None:
         raise RunError(f"run {run.id} has no checkpoint; train it first")
-    verify(newest)
-    return newest.path
+    verify(last)
+    return last.path

@@ -12,18 +12,20 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from prefix_rft.errors import OutOfMemoryError, RunLockedError
+from prefix_rft.errors import LockLostError, OutOfMemoryError, RunError, RunLockedError
+from prefix_rft.runs.atomic import clear_leftovers
 from prefix_rft.runs.identity import evaluations
 from prefix_rft.runs.lock import RunLock
 from prefix_rft.runs.markers import evaluation_stage
 from prefix_rft.runs.state import StateWriter
-from prefix_rft.runs.store import RunDir, Store
+from prefix_rft.runs.store import CONFIG_FILE, RunDir, Store
 from prefix_rft.settings import RunConfig
 
 FAILED = 1
@@ -56,12 +58,18 @@ class Request:
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Request:
         """What `to_dict` gave, after a journey as JSON."""
-        return TypeAdapter(Request).validate_python(values)
+        return _adapter().validate_python(values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that can be written as JSON."""
-        values: dict[str, Any] = TypeAdapter(Request).dump_python(self, mode="json")
+        values: dict[str, Any] = _adapter().dump_python(self, mode="json")
         return values
+
+
+@cache
+def _adapter() -> TypeAdapter[Request]:
+    """Made once: it takes longer than the request of one run, and a sweep has thousands."""
+    return TypeAdapter(Request)
 
 
 def log_path(run: RunDir) -> Path:
@@ -85,6 +93,9 @@ def work_on(request: Request) -> int:
     except RunLockedError as error:
         print(error, file=sys.stderr)
         return LOCKED
+    except RunError as error:  # neither lock nor state can be written: only the log can say so
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return FAILED
 
 
 def _work(run: RunDir, request: Request) -> int:
@@ -94,11 +105,14 @@ def _work(run: RunDir, request: Request) -> int:
     state = StateWriter(run.path)
     state.attempt()
     try:
+        clear_leftovers(run.path, but=CONFIG_FILE)  # which a command may be writing without the lock
         _stages(run, request, state, stop)
     except InterruptedRunError as reason:
         print(f"interrupted: {reason}", file=sys.stderr)
         state.queued(reason=str(reason))
         return INTERRUPTED
+    except LockLostError:
+        raise  # the run's state is another process's to write
     except Exception as error:
         traceback.print_exc()
         state.failed(_of_memory(error) or error, log=LOG_FILE)

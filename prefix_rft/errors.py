@@ -38,6 +38,10 @@ class RunLockedError(RunError):
     """Another live process holds the run directory."""
 
 
+class LockLostError(RunLockedError):
+    """The run's lock is no longer this process's, though it never gave it back."""
+
+
 class CheckpointError(RunError):
     """A checkpoint is missing, damaged, or belongs to another run."""
 

@@ -168,7 +168,7 @@ def save_batch(folder: Path, name: str, batch: Batch, facts: Mapping[str, Any]) 
     shapes = {key: list(value.shape) for key, value in tensors.items()}
     whole = {"rows": batch.rows, "rows_saved": kept.tolist(), "question_ids": ids, "tensors": shapes}
     write_json(file.with_suffix(".json"), {**facts, **whole})
-    _drop_oldest(folder)
+    _drop_oldest(folder, file)
     return file
 
 
@@ -183,9 +183,10 @@ def _most_telling_rows(batch: Batch) -> Tensor:
     return (~broken_B).long().argsort(stable=True)[:room].sort().values
 
 
-def _drop_oldest(folder: Path) -> None:
-    files = sorted(folder.glob("step_*.safetensors"), key=lambda file: file.stat().st_mtime_ns)
-    for old in files[:-_KEPT]:
+def _drop_oldest(folder: Path, newest: Path) -> None:
+    """By the clock, which may have been set back since: what was written just now stays in any case."""
+    others = [file for file in folder.glob("step_*.safetensors") if file != newest]
+    for old in sorted(others, key=lambda file: file.stat().st_mtime_ns)[: 1 - _KEPT]:
         old.unlink()
         old.with_suffix(".json").unlink(missing_ok=True)
 

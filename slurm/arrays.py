@@ -127,9 +127,11 @@ def _groups(wave: list[Job], placed: Mapping[Key, tuple[str, int]], most: int) -
         elif max(Counter(index for index, _ in members).values()) == 1:
             yield After(parent), [index for index, _ in members], [job for _, job in members]
         else:
-            for one in dict.fromkeys(index for index, _ in members):
-                children = [job for index, job in members if index == one]
-                yield from _chunks(After(parent, one), children, most)
+            children: dict[int, list[Job]] = {}
+            for index, job in members:
+                children.setdefault(index, []).append(job)
+            for index, waiting in children.items():
+                yield from _chunks(After(parent, index), waiting, most)
 
 
 def _chunks(after: After | None, jobs: list[Job], most: int) -> Iterator[Group]:

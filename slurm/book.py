@@ -7,6 +7,7 @@ but has no number is looked for in SLURM by its token before anything else is su
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -27,6 +28,7 @@ FOLDER = "slurm"
 _BOOK = "arrays.jsonl"
 _LOCK = "submit.lock"
 _LOCK_PATIENCE_SECONDS = 300.0
+_BLOCK = 1 << 16
 
 
 @dataclass
@@ -160,21 +162,42 @@ class Book:
                 yield json.loads(line)
             except ValueError as error:
                 raise SubmissionError(
-                    f"{self.path}, line {number}, is damaged: {error}. Restore it."
+                    f"{self.path}, line {number}, is damaged: {error}. Restore it from a copy; or, once `squeue --me` "
+                    "shows no job of this store, delete that file: what is done is not submitted again."
                 ) from None
 
     def _append(self, event: str, **fields: Any) -> None:
         """One line, on the disk before this returns; a torn end that a killed writer left is cut off first."""
         line = json.dumps({"event": event, **fields, "time": _now()}).encode() + b"\n"
+        try:
+            self._add(line)
+        except OSError as error:
+            raise SubmissionError(
+                f"cannot write {self.path}: {error.strerror}. What is on record stays; free some space there, then "
+                "give the same command again: it looks for what SLURM has taken."
+            ) from error
+
+    def _add(self, line: bytes) -> None:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o664)
         try:
-            content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-            end = content.rfind(b"\n") + 1
+            end = _committed_size(descriptor)
             os.ftruncate(descriptor, end)
-            os.pwrite(descriptor, line, end)
+            if os.pwrite(descriptor, line, end) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # no new line, so not on record
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _committed_size(descriptor: int) -> int:
+    """Bytes up to and with the last new line; reads back from the end, whatever was submitted before."""
+    start = os.fstat(descriptor).st_size
+    while start > 0:
+        stop, start = start, max(0, start - _BLOCK)
+        newline = os.pread(descriptor, stop - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+    return 0
 
 
 def new_token(stage: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,11 @@ class Outcome:
         """What was submitted now."""
         return {(cell, entry.stage) for entry in self.submitted for cell in entry.cells.values()}
 
+    def waiting(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those that are neither done nor live."""
+        settled = self.done | self.live
+        return [job for job in jobs if job.key not in settled]
+
 
 def submit(
     slurm: Slurm,
@@ -87,7 +92,7 @@ def submit(
     with book.lock() as held:
         recover(slurm, book)
         outcome, live = _sort(slurm, book, jobs, is_done)
-        waiting = [job for job in jobs if job.key not in outcome.done | outcome.live]
+        waiting = outcome.waiting(jobs)
         taken, left = within(waiting, room(slurm, terms.profile) - (last is not None))
         outcome.left = {job.key for job in left}
         prepare({job.key for job in taken})
@@ -142,7 +147,7 @@ def rehearse(
     else:
         outcome, live = _sort(slurm, book, jobs, is_done)
         most = array_size(slurm, terms.profile)
-    waiting = [job for job in jobs if job.key not in outcome.done | outcome.live]
+    waiting = outcome.waiting(jobs)
     drafts = arrange(waiting, live, most, lambda stage: f"{next(numbers)}-{stage}")
     known = {entry.token: str(entry.job) for entry in book.entries()}
     names = {draft.entry.token: f"<array {draft.entry.token.partition('-')[0]}>" for draft in drafts}
@@ -207,13 +212,17 @@ def _send(
     dependency: str | None = None,
 ) -> None:
     entry, folder = draft.entry, book.array(draft.entry.token)
-    folder.mkdir(parents=True)
-    (folder / ENDS).mkdir()
-    after = dependency or dependency_of(
-        draft.after, {token: str(known.job) for token, known in entries.items()}
-    )
-    (folder / SCRIPT_FILE).write_text(script_of(draft, terms, code, after))
-    (folder / TASKS_FILE).write_text(json.dumps(tasks_of(draft, terms), indent=1))
+    after = dependency or _dependency(draft.after, entries)
+    try:
+        folder.mkdir(parents=True)
+        (folder / ENDS).mkdir()
+        (folder / SCRIPT_FILE).write_text(script_of(draft, terms, code, after))
+        (folder / TASKS_FILE).write_text(json.dumps(tasks_of(draft, terms), indent=1))
+    except OSError as error:
+        raise SubmissionError(
+            f"cannot write {folder}: {error.strerror}. Of this array nothing was submitted; free some space there, "
+            "then give the same command again."
+        ) from error
     book.plan(entry)
     try:
         job = slurm.submit(folder, SCRIPT_FILE, held=held, timeout=_SBATCH_PATIENCE_SECONDS)
@@ -229,6 +238,10 @@ def _send(
 def dependency_of(after: After | None, jobs: Mapping[str, str]) -> str | None:
     """As sbatch has it, given the numbers of arrays by token."""
     return None if after is None else after.text(jobs[after.token])
+
+
+def _dependency(after: After | None, entries: Mapping[str, Entry]) -> str | None:
+    return None if after is None else dependency_of(after, {after.token: str(entries[after.token].job)})
 
 
 def script_of(draft: Draft, terms: Terms, code: Path | None, dependency: str | None) -> str:

@@ -17,6 +17,20 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 
 
+LONGEST = (
+    "tests/test_readme.py",
+    "tests/experiments/test_interruptions.py",
+    "tests/experiments/test_front_door.py",
+    "tests/prefix_rft/local/test_conformance.py",
+)
+"""Files that take longest: begun last, they would leave all processes but one without work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, everything else in its order."""
+    items.sort(key=lambda item: item.path.relative_to(ROOT).as_posix() not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real problems, demonstrations and labelled responses; it is not part of the project."""

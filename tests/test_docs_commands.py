@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from experiments.sweeps import names
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-OURS = ("prefix-rft ", "python -m experiments.run")
+OURS = ("prefix-rft ", "python -m experiments.run", "python -m benchmarks")
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^    .+\n?)+", re.MULTILINE)
 INLINE = re.compile(r"`([^`]+)`")
@@ -72,6 +73,7 @@ def words(command: str) -> list[str]:
 COMMANDS = sorted({command for page in PAGES for command in commands(page.read_text(encoding="utf-8"))})
 TRAINING = [command for command in COMMANDS if command.startswith(OURS[1])]
 OTHERS = [command for command in COMMANDS if command.startswith(OURS[0])]
+BENCHMARKING = [command for command in COMMANDS if command.startswith(OURS[2])]
 
 
 def test_targets_of_make_exist() -> None:
@@ -115,6 +117,16 @@ def test_a_command_takes_its_options(command: str) -> None:
         return  # the command is spoken of, and not given in full
     context = known.commands[name].make_context(name, given)
     _check_words(name, context.params)
+
+
+@pytest.mark.parametrize("command", BENCHMARKING)
+def test_a_benchmark_takes_its_options(command: str) -> None:
+    name, *given = words(command)[2:]
+    if name != "benchmarks.page":
+        found = importlib.import_module("benchmarks.__main__" if name == "benchmarks" else name)
+        found.parser().parse_args(given)
+    else:
+        assert not given
 
 
 def _check_words(name: str, params: dict[str, object]) -> None:
@@ -180,6 +192,15 @@ def _of_a_sweep_or_launcher(override: str) -> bool:
 def test_a_command_that_does_not_exist_is_found(command: str) -> None:
     with pytest.raises((AssertionError, USAGE_ERROR)):
         test_a_command_takes_its_options(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["python -m benchmarks lokal_step", "python -m benchmarks.local_step --question 16 --stepps 2"],
+)
+def test_a_benchmark_that_does_not_exist_is_found(command: str) -> None:
+    with pytest.raises(SystemExit):
+        test_a_benchmark_takes_its_options(command)
 
 
 @pytest.mark.parametrize("word", ["method=prefix", "method.clipping.kep=0.2", "+sweep=gone"])

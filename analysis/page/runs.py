@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from analysis.cells import Cell, open_run
@@ -11,7 +11,7 @@ from analysis.page import curves, samples
 from analysis.page.settings import Leaves, commonest, counted_names, differing, leaves
 from analysis.page.sheet import Sheet
 from analysis.page.text import cut
-from analysis.reading import RunRecord, read_run
+from analysis.reading import RunRecord, metrics_of, read_run
 from prefix_rft.errors import PrefixRftError
 from prefix_rft.runs.identity import Kind
 from prefix_rft.runs.rollout_samples import read_samples
@@ -20,7 +20,13 @@ from prefix_rft.runs.store import RunDir, Store
 Json = dict[str, Any]
 LAST_EVENTS = 30
 """Events of a run that are shown, the last ones."""
+MOST_IN_FULL = 1000
+"""Runs with curves, responses and history: with those of ten thousand no browser would open the page."""
 _LONGEST_CAUSE = 20_000
+_LEFT_OUT = (
+    f"curves, history and responses are shown of {MOST_IN_FULL} runs of a page, this one is not among them: see its "
+    "folder, curves.csv, or the report of fewer cells"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Run:
     places: tuple[Place, ...]
     record: RunRecord
     leaves: Leaves
+    in_full: bool = True
+    """Whether curves, responses and history are shown too."""
 
     @property
     def cell(self) -> Cell:
@@ -57,7 +65,12 @@ def runs_of(store: Store, sheets: Sequence[Sheet]) -> list[Run]:
     for sheet in sheets:
         for cell in sheet.results.cells:
             places.setdefault(cell.run_id, {}).setdefault((sheet.name, cell.label), Place(sheet, cell))
-    return [_run(store, run_id, tuple(found.values())) for run_id, found in places.items()]
+    records = [_record(store, run_id, found.values()) for run_id, found in places.items()]
+    full = _in_full(records)
+    return [
+        _run(run_id, tuple(found.values()), record, place in full)
+        for place, ((run_id, found), record) in enumerate(zip(places.items(), records, strict=True))
+    ]
 
 
 def data(store: Store, sheets: Sequence[Sheet], runs: Sequence[Run]) -> Json:
@@ -92,10 +105,22 @@ class _Meanings:
         return list(self._places)
 
 
-def _run(store: Store, run_id: str, places: tuple[Place, ...]) -> Run:
-    record = read_run(store, run_id)
+def _record(store: Store, run_id: str, places: Iterable[Place]) -> RunRecord:
+    """What the tables have read of a run; or read now, since where only scores are damaged the rest is shown."""
+    known = (place.sheet.results.records.get(run_id) for place in places)
+    found = next((record for record in known if record is not None and not record.damage), None)
+    return replace(read_run(store, run_id), metrics=()) if found is None else found
+
+
+def _in_full(records: Sequence[RunRecord]) -> frozenset[int]:
+    """Places of the runs that are shown in full: what is not done first, then the first ones."""
+    order = sorted(range(len(records)), key=lambda place: records[place].standing == "done")
+    return frozenset(order[:MOST_IN_FULL])
+
+
+def _run(run_id: str, places: tuple[Place, ...], record: RunRecord, in_full: bool) -> Run:
     kind: Kind = "base" if places[0].cell.method == "base" else "train"
-    return Run(run_id, places, record, leaves(record.config, kind) if record.config else {})
+    return Run(run_id, places, record, leaves(record.config, kind) if record.config else {}, in_full)
 
 
 def _varied(sheet: Sheet, runs: Sequence[Run]) -> list[str]:
@@ -123,7 +148,6 @@ def _described(
         },
         "absent": [name for name in common if name not in run.leaves],
         "varied": [name for name in run.leaves if name in own],
-        "curves": curves.curves(record.metrics),
         "scores": [_score(row) for row in record.scores],
         "provenance": _provenance(record.provenance),
         "command": next(filter(None, (place.sheet.commands.runs.get(run.id) for place in run.places)), ""),
@@ -133,8 +157,11 @@ def _described(
 
 def _of_folder(found: RunDir | None, run: Run) -> Json:
     """State, history and responses; what cannot be read says why in its place."""
+    nothing: Json = {"state": None, "events": [], "curves": [], "rollouts": [], "evaluated": [], "unread": []}
     if found is None:
-        return {"state": None, "events": [], "rollouts": [], "evaluated": [], "unread": []}
+        return nothing
+    if not run.in_full:
+        return nothing | {"unread": [_LEFT_OUT]}
     unread: list[str] = []
 
     def read(what: str, otherwise: Any, get: Any) -> Any:
@@ -147,6 +174,9 @@ def _of_folder(found: RunDir | None, run: Run) -> Json:
     return {
         "state": read("state", None, lambda: _state(found)),
         "events": read("history", [], lambda: [_event(event) for event in found.events()[-LAST_EVENTS:]]),
+        "curves": read("curves", [], lambda: curves.curves(metrics_of(found)))
+        if not run.record.damage
+        else [],
         "rollouts": read("rollouts", [], lambda: samples.rollouts(read_samples(found.path))),
         "evaluated": read("samples", [], lambda: list(_evaluated(run))),
         "unread": unread,

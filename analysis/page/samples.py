@@ -18,6 +18,8 @@ LOOKS = 3
 """Rollout steps whose rollouts are shown: the first recorded, the middle one, the last."""
 QUESTIONS = 4
 """Questions of an evaluation of which a sample is shown, the same ones of every run."""
+_ROWS = 256
+"""Rows that are looked through at a time."""
 
 Json = dict[str, Any]
 
@@ -89,10 +91,13 @@ def _firsts(path: Path, kind: Kind[Any]) -> list[Any]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    firsts: list[Any] = []
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            rows = file.read_row_group(0, columns=list(kind.columns))
+            for rows in file.iter_batches(_ROWS, row_groups=[0], columns=list(kind.columns)):
+                firsts += rows.filter(pc.equal(rows["sample"], 0)).to_pylist()
+                if len(firsts) >= QUESTIONS:
+                    break
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read: {error}. Delete it and evaluate the run again.") from error
-    firsts = rows.filter(pc.equal(rows["sample"], 0)).slice(0, QUESTIONS)
-    return [kind.row(**row) for row in firsts.to_pylist()]
+    return [kind.row(**row) for row in firsts[:QUESTIONS]]

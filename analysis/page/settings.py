@@ -7,6 +7,7 @@ import types
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -64,13 +65,19 @@ def differing(runs: Sequence[Leaves]) -> list[str]:
 
 
 def _leaves(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Leaf]]:
-    for name, field in type(settings).model_fields.items():
+    for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             yield from _leaves(value, f"{prefix}{name}.")
         else:
-            default = _written(_default(field))
-            yield prefix + name, Leaf(_written(value), _type(field), default, _meaning(field))
+            yield prefix + name, _leaf(type(settings), name, _written(value))
+
+
+@lru_cache(maxsize=1 << 16)
+def _leaf(kind: type[BaseModel], name: str, value: str) -> Leaf:
+    """One for all runs that have the setting alike."""
+    field = kind.model_fields[name]
+    return Leaf(value, _type(field), _written(_default(field)), _meaning(field))
 
 
 def _names(value: Any, prefix: str = "") -> Iterator[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from prefix_rft.visible import visible as visible
 
-_ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+_MARKUP = re.compile("[<>&\u2028\u2029]")
+_MAY_HIDE = re.compile(r"\\[ubfr]|\x7f")
+"""In ASCII JSON: an escape that may stand for what `visible` writes otherwise; of all others it makes nothing."""
 
 
 def cut(text: str, longest: int) -> str:
@@ -22,8 +26,29 @@ def script_json(value: Any) -> str:
     Raises:
         ValueError: a number is NaN or infinite.
     """
-    text = json.dumps(_shown(value), allow_nan=False, separators=(",", ":"))
-    return "".join(_ESCAPES.get(character, character) for character in text)
+    return "".join(_pieces(value, levels=2))
+
+
+def _pieces(value: Any, levels: int) -> Iterator[str]:
+    """Part by part: the runs of a large sweep are not copied as a whole."""
+    if not (levels and isinstance(value, dict) and value):
+        yield _MARKUP.sub(lambda found: f"\\u{ord(found.group()):04x}", _json(value))
+        return
+    before = "{"
+    for key, nested in value.items():
+        yield before
+        yield from _pieces(str(key), 0)
+        yield ":"
+        yield from _pieces(nested, levels - 1)
+        before = ","
+    yield "}"
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    if _MAY_HIDE.search(text) is None:
+        return text
+    return json.dumps(_shown(value), allow_nan=False, separators=(",", ":"))
 
 
 def _shown(value: Any) -> Any:

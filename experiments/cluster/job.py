@@ -14,10 +14,13 @@ from typing import Literal
 
 from experiments.worker import LOCKED, Request, log_path, work_on
 from prefix_rft.runs.atomic import read_json
+from prefix_rft.runs.markers import TRAIN
 from prefix_rft.runs.store import Store
 
 _PATIENCE_SECONDS = 120.0
 """For a run that another process holds: on a node that SLURM gave up on, the job's former self may still live."""
+_VISIBLE_SECONDS = 60.0
+"""The longest that NFS keeps what it knows of a folder, unless told otherwise (`acdirmax`)."""
 
 
 def main() -> int:
@@ -25,10 +28,22 @@ def main() -> int:
     path, stage = Path(sys.argv[1]), sys.argv[2]
     request = dataclasses.replace(Request.parse(read_json(path)), only=_stage(stage))
     _say_into(log_path(Store(request.config.store).open(request.run_id)))
+    _await(request)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while (code := work_on(request)) == LOCKED and time.monotonic() < deadline:
         time.sleep(2)
     return code
+
+
+def _await(request: Request) -> None:
+    """Until the training is to be seen that this stage builds on: another node finished it, perhaps seconds ago."""
+    before = request.run_id if request.only == "evaluate" else request.parent_id
+    if before is None:
+        return
+    stages = Store(request.config.store).open(before).stages
+    deadline = time.monotonic() + _VISIBLE_SECONDS
+    while not stages.is_done(TRAIN) and time.monotonic() < deadline:
+        time.sleep(1)
 
 
 def _stage(name: str) -> Literal["train", "evaluate"]:

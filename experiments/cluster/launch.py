@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ from slurm.snapshot import snapshot
 from slurm.submit import Outcome, Terms, submit
 
 JOB_NAME = "prefix-rft"
+_WRITERS = 8
+"""Threads that write down what is asked of runs."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,10 @@ def submit_tasks(store: Store, tasks: Sequence[Task], asked: Asked, slurm: Slurm
     profile, requests = asked.profile, Requests(store)
     _refuse_other_nodes(profile, tasks)
     known = {cell for cell, _ in book(store).places()}
-    held = [task.id for task in tasks if task.id not in known and _is_locked(store, task)]
+    held = dict.fromkeys(task.id for task in tasks if task.id not in known and _is_locked(store, task))
     wanted = [task for task in tasks if task.id not in held]
     results = Results(store, tasks)
-    path = requests.aggregation(_stamp(), _aggregation(store, wanted, asked)) if wanted else None
+    path = requests.aggregation(_stamp(requests), _aggregation(store, wanted, asked)) if wanted else None
     outcome = submit(
         slurm or Slurm(),
         book(store),
@@ -111,7 +114,7 @@ def submit_tasks(store: Store, tasks: Sequence[Task], asked: Asked, slurm: Slurm
     )
     if path is not None and not outcome.submitted and not outcome.left:
         path.unlink()
-    return Submission(outcome, tasks, bool(outcome.submitted), held)
+    return Submission(outcome, tasks, bool(outcome.submitted), list(held))
 
 
 def book(store: Store) -> Book:
@@ -187,16 +190,26 @@ def _prepare(
     and its job finds the evaluations that were asked for since.
     """
     submitted = {cell for cell, _ in keys}
-    for task in tasks:
-        if all(results((task.id, stage)) for stage in STAGES):
-            continue
-        if task.id not in submitted and requests.path(task.id).exists():
-            requests.add(task)
-            continue
-        run = store.create(task.run.identity, task.config)
-        requests.write(task, sys.orig_argv)
-        if task.id in submitted and not is_locked(run.path):
-            StateWriter(run.path).queued(reason="submitted to SLURM")
+
+    def write_down(task: Task) -> None:
+        _write_down(store, task, requests, submitted=task.id in submitted, results=results)
+
+    # A run is several files that are each waited for until they are on the disk: the waits go side by side.
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        for _ in writers.map(write_down, tasks):
+            pass
+
+
+def _write_down(store: Store, task: Task, requests: Requests, *, submitted: bool, results: Results) -> None:
+    if all(results((task.id, stage)) for stage in STAGES):
+        return
+    if not submitted and requests.path(task.id).exists():
+        requests.add(task)
+        return
+    run = store.create(task.run.identity, task.config)
+    requests.write(task, sys.orig_argv)
+    if submitted and not is_locked(run.path):
+        StateWriter(run.path).queued(reason="submitted to SLURM")
 
 
 def last_asked(store: Store) -> Asked | None:
@@ -224,8 +237,12 @@ def _aggregation(store: Store, tasks: Sequence[Task], asked: Asked) -> dict[str,
     }
 
 
-def _stamp() -> str:
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+def _stamp(requests: Requests) -> str:
+    """The time, in a name that sorts after all before it, also where the clock was set back."""
+    stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    newest = max(requests.folder.glob(f"{AGGREGATE}-*.json"), default=None)
+    before = newest.stem.removeprefix(f"{AGGREGATE}-") if newest else ""
+    return stamp if stamp > before else f"{before}_"
 
 
 def _count(number: int, noun: str) -> str:

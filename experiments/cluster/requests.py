@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from experiments.plan import Task
 from experiments.processes import tuning
 from experiments.worker import Request
 from prefix_rft.errors import RunError
-from prefix_rft.runs.atomic import read_json, write_json
+from prefix_rft.runs.atomic import read_json, write_bytes, write_json
 from prefix_rft.runs.identity import PlannedRun
+from prefix_rft.runs.jsonl import encode
 from prefix_rft.runs.store import Store
 from prefix_rft.settings import RunConfig
 from slurm.arrays import Job
@@ -46,14 +49,14 @@ class Requests:
         before = self.read(task.id).asked if self.path(task.id).exists() else ()
         asked = _distinct(before, task.asked)
         request = Request(task.id, task.run.parent_id, task.config, asked, command=tuple(command))
-        write_json(self.path(task.id), request.to_dict())
+        self._write(request)
 
     def add(self, task: Task) -> None:
         """Ask for more evaluations of a run that was asked for before; nothing else changes."""
         before = self.read(task.id)
         asked = _distinct(before.asked, task.asked)
         if asked != before.asked:
-            write_json(self.path(task.id), dataclasses.replace(before, asked=asked).to_dict())
+            self._write(dataclasses.replace(before, asked=asked))
 
     def read(self, run_id: str) -> Request:
         """What is asked of a run.
@@ -63,7 +66,13 @@ class Requests:
         """
         if not self.path(run_id).exists():
             raise RunError(f"run {run_id} was never submitted to SLURM from this store ({self.folder})")
-        return Request.parse(read_json(self.path(run_id)))
+        try:
+            return Request.parse(read_json(self.path(run_id)))
+        except (RunError, ValidationError, TypeError) as error:
+            raise RunError(
+                f"{self.path(run_id)} is damaged. Delete that file, and give the command again that asked for the run: "
+                "it writes it anew."
+            ) from error
 
     def tasks(self, run_ids: Iterable[str]) -> list[Task]:
         """The runs as they were planned."""
@@ -75,6 +84,10 @@ class Requests:
         path = self.folder / f"{AGGREGATE}-{name}.json"
         write_json(path, values)
         return path
+
+    def _write(self, request: Request) -> None:
+        """On one line: laid out for reading, settings take ten times as long, and a sweep has thousands of them."""
+        write_bytes(self.path(request.run_id), encode(request.to_dict()))
 
     def _task(self, run_id: str) -> Task:
         request = self.read(run_id)

@@ -108,8 +108,8 @@ def _sweeps_table(selections: Sequence[Selection], of_run: dict[str, Estimate]) 
     columns = (Column("sweep", "Sweep", numeric=False), *_COUNTS, *_COSTS)
     rows = []
     for selection in selections:
-        tasks = plan_runs(selection.configs).tasks
-        rows.append(_row((selection.name,), len(selection.configs), [of_run[task.id] for task in tasks]))
+        runs = [of_run[run_id] for run_id in selection.asked]
+        rows.append(_row((selection.name,), len(selection.configs), runs))
     if len(selections) > 1:
         cells = sum(len(selection.configs) for selection in selections)
         rows.append(_row(("all, shared runs once",), cells, list(of_run.values())))

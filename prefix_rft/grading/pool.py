@@ -25,6 +25,8 @@ Ending = Literal["ok", "timeout", "out_of_memory", "crashed", "error"]
 
 _STARTUP_ATTEMPTS = 3
 _ATTEMPTS = 2
+_ATTEMPTS_WHEN_KILLED = 5
+"""A worker's own memory limit ends it otherwise: SIGKILL comes from a person, or from a kernel short of memory."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Pool:
     """A fixed number of workers, started when first needed; safe to share between threads.
 
     A worker that dies or runs out of memory may have been worn out by earlier requests, or killed from
-    outside. Such a request is tried once more, so that its outcome does not depend on what was asked before
-    it. A request past its time limit is not.
+    outside. Such a request is tried once more (after a SIGKILL up to four times), so that its outcome does not
+    depend on what was asked before it. A request past its time limit is not.
     """
 
     def __init__(self, entry: str, *, workers: int, timeout_seconds: float, memory_mb: int) -> None:
@@ -162,10 +164,12 @@ class Pool:
                 self._give_up(worker, job)
 
     def _receive(self, worker: Worker, job: _Job) -> None:
+        attempts = _ATTEMPTS
         try:
             ending, value = worker.connection.recv()
         except (EOFError, OSError):
             ending, value = "crashed", None
+            attempts = _ATTEMPTS_WHEN_KILLED if worker.was_killed() else _ATTEMPTS
         if not worker.ready:
             self._started(worker, ending, value)
             return
@@ -173,7 +177,7 @@ class Pool:
         if ending in ("crashed", "out_of_memory"):
             self._replace(worker)
         if index is not None:
-            job.conclude(index, Outcome(ending, value))
+            job.conclude(index, Outcome(ending, value), attempts)
 
     def _started(self, worker: Worker, ending: str, value: object) -> None:
         if ending == "ready":
@@ -224,9 +228,9 @@ class _Job:
     def of(cls, requests: Sequence[Request]) -> _Job:
         return cls(requests, waiting=deque(range(len(requests))), tries=[0] * len(requests))
 
-    def conclude(self, index: int, outcome: Outcome) -> None:
+    def conclude(self, index: int, outcome: Outcome, attempts: int) -> None:
         self.tries[index] += 1
-        if outcome.ending in ("crashed", "out_of_memory") and self.tries[index] < _ATTEMPTS:
+        if outcome.ending in ("crashed", "out_of_memory") and self.tries[index] < attempts:
             self.waiting.appendleft(index)
         else:
             self.outcomes[index] = outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,8 @@ from typing import IO
 
 STARTUP_SECONDS = 120.0
 """Most seconds between the start of a process and its being ready."""
+_DYING_SECONDS = 1.0
+"""Most seconds between the end of a process's connection and its own."""
 
 
 @dataclass
@@ -51,6 +54,13 @@ class Worker:
         self.stderr.seek(0)
         text = self.stderr.read().decode(errors="replace").strip()
         return text[-500:] or f"exit code {self.process.returncode}, no message."
+
+    def was_killed(self) -> bool:
+        """Whether the process, whose connection is closed, died of SIGKILL."""
+        try:
+            return self.process.wait(timeout=_DYING_SECONDS) == -signal.SIGKILL
+        except subprocess.TimeoutExpired:
+            return False
 
     def end(self) -> None:
         """Kill the process and wait until it is gone."""

@@ -147,7 +147,9 @@ class _GradientSums:
             return
         # A product in another precision exists beside the sum: of so many tokens of the vocabulary at a time.
         rows = max(1, _PRODUCT // weight_Vd.shape[1])
-        for sum_Vd, slice_cV in zip(self._weight_Vd.split(rows), grad_cV.split(rows, 1), strict=True):
+        for sum_Vd, slice_cV in zip(
+            torch.split(self._weight_Vd, rows), torch.split(grad_cV, rows, 1), strict=True
+        ):
             sum_Vd += slice_cV.t() @ hidden_nd[part]
 
     def finish(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:

@@ -192,6 +192,9 @@ class Optimizer:
 
 
 def total_norm(gradients: Iterable[Tensor]) -> Tensor:
-    """Length of the vector of all these gradients, in float32 whatever their precision; 0 for none."""
-    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
+    """Length of the vector of all these gradients, in float32 at least; 0 for none."""
+    norms = [
+        torch.linalg.vector_norm(gradient, dtype=torch.promote_types(gradient.dtype, torch.float32))
+        for gradient in gradients
+    ]
     return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())

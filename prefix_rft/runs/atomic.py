@@ -12,6 +12,9 @@ from typing import Any
 
 from prefix_rft.errors import RunError
 
+_NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, *_NOT_ALLOWED)
+"""Error numbers of a disk that is full, broken, or not for this user to write."""
 TEMPORARY = ".tmp-"
 """How the name of everything half-written begins; readers skip such names."""
 
@@ -95,6 +98,20 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(doomed)
 
 
+def clear_leftovers(folder: Path, *, but: str) -> None:
+    """Remove what killed writers left half-written below a folder, except of files named `but`.
+
+    For a folder into which nobody else writes now, apart from those files.
+    """
+    for path in list(folder.rglob(f"{TEMPORARY}*")):
+        if path.name.startswith(f"{TEMPORARY}{but}-"):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def temporary_beside(path: Path) -> Path:
     """A fresh name in the same folder (so that a rename is atomic) that readers skip."""
     return path.with_name(f"{TEMPORARY}{path.name}-{uuid.uuid4().hex[:8]}")
@@ -123,11 +140,21 @@ def refused(path: Path, error: Exception, kind: type[RunError] = RunError) -> Ru
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return kind(
         f"cannot write {path}: {reason} ({_free(path)}). What was written before is still there. "
-        "Free some space (or set store=<a folder on another disk>), then start the run again: it goes on."
+        f"{_advice(error)}, then give the same command again: it goes on."
     )
 
 
+def _advice(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in _NOT_ALLOWED:
+        return "Make that folder writable for you (or set store=<a folder elsewhere>)"
+    return "Free some space (or set store=<a folder on another disk>)"
+
+
 def _free(path: Path) -> str:
+    """Space, and where there is no room for another file whatever its size, that."""
     folder = next(parent for parent in (path, *path.absolute().parents) if parent.is_dir())
-    usage = shutil.disk_usage(folder)
-    return f"{usage.free / 2**20:.1f} of {usage.total / 2**20:.0f} MiB free there"
+    usage, system = shutil.disk_usage(folder), os.statvfs(folder)
+    room = f"{usage.free / 2**20:.1f} of {usage.total / 2**20:.0f} MiB free there"
+    # A file system that makes inodes as it needs them (btrfs) counts none at all.
+    full = system.f_files > 0 and system.f_favail == 0
+    return f"{room}, but it holds all the {system.f_files} files it can" if full else room

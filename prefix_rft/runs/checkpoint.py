@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefix_rft.errors import CheckpointError, RunError
+from prefix_rft.errors import CheckpointError, LockLostError, RunError
 from prefix_rft.runs.atomic import (
     TEMPORARY,
     move_into_place,
     read_json,
     refused,
     remove_folder,
-    sync_file,
     temporary_beside,
     write_json,
 )
-from prefix_rft.runs.metrics import METRICS_FILE
+from prefix_rft.runs.lock import refuse_if_lost
+from prefix_rft.runs.seals import seal
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
@@ -44,8 +44,8 @@ class Checkpoint:
 def save_checkpoint(run_path: Path, step: int, write: Callable[[Path], None], keep: int) -> Checkpoint:
     """Save a checkpoint, then prune the oldest ones; the caller holds the run's lock.
 
-    Rows of metrics.jsonl written before are on the disk before the checkpoint appears. A step that is already
-    saved intact is not written again.
+    Rows of metrics.jsonl written before are on the disk, and sealed, before the checkpoint appears. A step that is
+    already saved intact is not written again.
 
     Args:
         run_path: the run directory, named by the run's id.
@@ -55,6 +55,7 @@ def save_checkpoint(run_path: Path, step: int, write: Callable[[Path], None], ke
 
     Raises:
         CheckpointError: the disk is full or refuses; the older checkpoints are all still there.
+        LockLostError: another process has taken the run over, or may have.
         ValueError: `keep` is below 1.
     """
     if keep < 1:
@@ -62,6 +63,7 @@ def save_checkpoint(run_path: Path, step: int, write: Callable[[Path], None], ke
     folder = run_path / "checkpoints"
     target = Checkpoint(run_path.name, step, folder / f"step_{step}")
     with _disk_trouble(target.path):
+        refuse_if_lost(run_path)
         folder.mkdir(exist_ok=True)
         _remove_leftovers(folder)
         if not _is_intact(target):
@@ -169,14 +171,23 @@ def _write_new(target: Checkpoint, write: Callable[[Path], None]) -> None:
         recorded = {
             name: {"size": path.stat().st_size, "sha256": _sha256(path)} for name, path in files.items()
         }
+        run_path = target.path.parents[1]
         manifest = {"format": FORMAT, "run": target.run_id, "step": target.step, "files": recorded}
         write_json(temporary / MANIFEST_FILE, {**manifest, "sha256": _manifest_digest(manifest)})
-        metrics = target.path.parents[1] / METRICS_FILE
-        if metrics.exists():
-            sync_file(metrics)
-        move_into_place(temporary, target.path)
+        refuse_if_lost(run_path)
+        seal(run_path, target.step, [known.step for known in list_checkpoints(run_path)])
+        _appear(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _appear(temporary: Path, target: Checkpoint) -> None:
+    """Under its name; a server may have said that nothing has it, and find an older checkpoint of that step now."""
+    try:
+        move_into_place(temporary, target.path)
+    except FileExistsError:
+        if not _is_intact(target):
+            move_into_place(temporary, target.path)
 
 
 def _fill(temporary: Path, write: Callable[[Path], None]) -> None:
@@ -194,7 +205,10 @@ def _disk_trouble(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        refuse_if_lost(path.parents[1])  # who took the run over clears away what is half-written
         raise refused(path, error, CheckpointError) from error
+    except LockLostError:
+        raise
     except RunError as error:
         raise CheckpointError(str(error)) from error
 

@@ -3,7 +3,8 @@
 The lock is `flock(2)` on `run.lock`. It holds between the processes of one machine. Across machines it holds
 on NFS (Linux sends it to the server as a byte-range lock, which needs the server's lock service) and on
 Lustre mounted with `flock`; on Lustre mounted with `localflock`, or NFS mounted with `local_lock=flock`, each
-machine sees its own locks only, and two nodes can take the same run.
+machine sees its own locks only, and two nodes can take the same run. The file says who holds the lock: a holder that
+finds it gone, or another's name in it, has lost the run and writes nothing more.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakSet
 
-from prefix_rft.errors import RunLockedError
+from prefix_rft.errors import LockLostError, RunLockedError
 from prefix_rft.runs.atomic import refused
 
 LOCK_FILE = "run.lock"
@@ -43,6 +44,7 @@ class RunLock:
     def __init__(self, run_path: Path) -> None:
         self.path = run_path / LOCK_FILE
         self._descriptor: int | None = None
+        self._said = b""
 
     def acquire(self) -> None:
         """Take the lock, or fail at once.
@@ -51,19 +53,40 @@ class RunLock:
             RunLockedError: another process holds it; names the process and what to do.
             RunError: the disk is full or refuses.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise refused(self.path, error) from error
         if not _take(descriptor):
             os.close(descriptor)
             raise RunLockedError(self._taken())
         self._descriptor = descriptor
         _HELD.add(self)
-        holder = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
+        since = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._said = json.dumps(asdict(Holder(os.getpid(), socket.gethostname(), since))).encode()
         try:
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+            os.pwrite(descriptor, self._said, 0)
+            self.check()  # removed between opening and locking, it locks nothing
         except OSError as error:
             self.release()
             raise refused(self.path, error) from error
+        except LockLostError:
+            self.release()
+            raise
+
+    def check(self) -> None:
+        """Make sure that the run is still this process's.
+
+        Raises:
+            LockLostError: the file was removed, or another process wrote its name into it.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self._descriptor is not None and (found := _content(self.path)) != self._said:
+            # A server may not find for a moment what is there; another's name does not go away.
+            if found is not None or time.monotonic() > deadline:
+                raise LockLostError(self._lost())
+            time.sleep(0.02)
 
     def release(self) -> None:
         """Give the lock back; a lock that is not held stays so."""
@@ -85,6 +108,15 @@ class RunLock:
             f"Wait until it ends, or {stop}; its work since the last checkpoint is then done again."
         )
 
+    def _lost(self) -> str:
+        now = _recorded(self.path)
+        how = f"taken over by process {now.pid} on {now.host}" if now else "removed"
+        return (
+            f"run {self.path.parent.name}: its lock {self.path} was {how} while this process worked on the run. It "
+            "stops here and writes nothing more, so that no two write into one run. Find out who else works on the "
+            "run, then give the same command again: it goes on from the last checkpoint."
+        )
+
     def __enter__(self) -> Self:
         self.acquire()
         return self
@@ -98,6 +130,17 @@ class RunLock:
 def holder(run_path: Path) -> Holder | None:
     """Who holds the run's lock now, or None; asks without taking the lock from anybody."""
     return (_recorded(run_path / LOCK_FILE) or _UNNAMED) if is_locked(run_path) else None
+
+
+def refuse_if_lost(run_path: Path) -> None:
+    """Before a write into a run: nothing, unless this process had its lock and has lost it.
+
+    Raises:
+        LockLostError: it has.
+    """
+    for lock in list(_HELD):
+        if lock.path.parent == run_path:
+            lock.check()
 
 
 def is_locked(run_path: Path) -> bool:
@@ -137,7 +180,15 @@ def _recorded(path: Path) -> Holder | None:
     """What the holder wrote; None in the moment before it has written."""
     try:
         return Holder(**json.loads(path.read_text()))
-    except (ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _content(path: Path) -> bytes | None:
+    """What the file says under its name now, whatever an open descriptor still sees; None where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
         return None
 
 

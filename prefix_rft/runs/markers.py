@@ -8,9 +8,11 @@ from typing import Any
 from prefix_rft.errors import CheckpointError, RunError
 from prefix_rft.runs.atomic import read_json, write_json
 from prefix_rft.runs.checkpoint import Checkpoint, verify
+from prefix_rft.runs.lock import refuse_if_lost
 from prefix_rft.runs.state import append_event, now
 
 TRAIN = "train"
+_OF_EVALUATION = ("scores.json", "samples.parquet", "verdicts.parquet")
 
 
 def evaluation_stage(split: str, folder: str) -> str:
@@ -35,6 +37,7 @@ class StageMarkers:
         Raises:
             RunError: what the stage promises is not there.
         """
+        refuse_if_lost(self.run_path)
         reason = self._missing(stage, details)
         if reason:
             raise RunError(f"run {self.run_path.name}: stage {stage} cannot be done: {reason}.")
@@ -52,7 +55,7 @@ class StageMarkers:
         path = self._path(stage)
         if not path.exists():
             return "it has not finished"
-        details = read_json(path)
+        details = _content(path)
         if not _is_marker(stage, details):
             return f"{path} is not the marker of a stage"
         differing = [
@@ -61,6 +64,11 @@ class StageMarkers:
             if details.get(key) != value
         ]
         return f"it finished with {', '.join(differing)}" if differing else self._missing(stage, details)
+
+    def trained(self) -> Checkpoint | None:
+        """The checkpoint with which training ended; None where it has not, or its marker is damaged."""
+        details = _content(self._path(TRAIN))
+        return self._checkpoint(details) if _is_marker(TRAIN, details) else None
 
     def _path(self, stage: str) -> Path:
         if stage == TRAIN:
@@ -77,19 +85,23 @@ class StageMarkers:
         return self._missing_checkpoint(details) if stage == TRAIN else self._missing_scores(stage, details)
 
     def _missing_checkpoint(self, details: dict[str, Any]) -> str | None:
-        step = int(details["step"])
-        path = self.run_path / "checkpoints" / f"step_{step}"
         try:
-            verify(Checkpoint(self.run_path.name, step, path), hashes=False)
+            verify(self._checkpoint(details), hashes=False)
         except CheckpointError as error:
             return str(error)
         return None
 
+    def _checkpoint(self, details: dict[str, Any]) -> Checkpoint:
+        step = int(details["step"])
+        return Checkpoint(self.run_path.name, step, self.run_path / "checkpoints" / f"step_{step}")
+
     def _missing_scores(self, stage: str, details: dict[str, Any]) -> str | None:
-        path = self._evaluation(stage) / "scores.json"
-        if not path.exists():
-            return f"{path} is missing"
-        scores = read_json(path)
+        folder = self._evaluation(stage)
+        missing = [folder / name for name in _OF_EVALUATION if not (folder / name).exists()]
+        if missing:
+            return f"{missing[0]} is missing"
+        path = folder / _OF_EVALUATION[0]
+        scores = _content(path)
         if not isinstance(scores, dict):
             return f"{path} holds no scores"
         counted = {"samples": details["samples"], **{k: v for k, v in details.items() if k == "questions"}}
@@ -99,6 +111,14 @@ class StageMarkers:
             if scores.get(key) != expected
         ]
         return f"{path} counts {' and '.join(differing)}" if differing else None
+
+
+def _content(path: Path) -> Any:
+    """None where it cannot be read: the stage is then not done, and leaves the file anew."""
+    try:
+        return read_json(path)
+    except RunError:
+        return None
 
 
 def _is_marker(stage: str, details: Any) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from prefix_rft.errors import RunError, TrainingError
 from prefix_rft.runs.jsonl import Record, append_record, read_records, rewrite_records
+from prefix_rft.runs.lock import refuse_if_lost
+from prefix_rft.runs.seals import cut_back, seals_of
 
 METRICS_FILE = "metrics.jsonl"
 Value = float | int | str | bool | None
@@ -27,7 +30,11 @@ class MetricsWriter:
 
     def __init__(self, run_path: Path) -> None:
         self.path = run_path / METRICS_FILE
-        self._rows_seen = {_name(self.path, row) for row in read_metrics(run_path)}
+
+    @cached_property
+    def _rows_seen(self) -> set[tuple[int, str]]:
+        # Not before they are asked for: a resumed run first cuts off what may be damaged.
+        return {_name(self.path, row) for row in read_metrics(self.path.parent)}
 
     def append(self, step: int, kind: str, values: Mapping[str, Value]) -> None:
         """Write one row; it survives the process's death at once, the machine's from the next checkpoint on.
@@ -39,8 +46,9 @@ class MetricsWriter:
 
         Raises:
             TrainingError: a number is NaN or infinite, or the row is there already, or a later one is.
-            RunError: the disk is full or refuses.
+            RunError: the disk is full or refuses, or another process has taken the run over.
         """
+        refuse_if_lost(self.path.parent)
         self._refuse_disorder(step, kind)
         row = {"step": step, "kind": kind, **values}
         try:
@@ -57,13 +65,20 @@ class MetricsWriter:
         """Drop the rows after `step`, which a resumed run will write again; returns how many were dropped.
 
         Raises:
-            RunError: the disk is full or refuses; every row is still there.
+            RunError: a row up to `step` was changed since its checkpoint was saved; or the disk is full or refuses,
+                and every row is still there.
         """
+        refuse_if_lost(self.path.parent)
+        self.__dict__.pop("_rows_seen", None)
+        seals = seals_of(self.path.parent, step) if step else None
+        dropped = cut_back(self.path.parent, METRICS_FILE, seals)
+        return self._drop(step) if dropped is None else dropped
+
+    def _drop(self, step: int) -> int:
         records = read_records(self.path)
         kept = [row for row in records.rows if _name(self.path, row)[0] <= step]
         if len(kept) < len(records.rows) or records.torn:
             rewrite_records(self.path, kept)
-        self._rows_seen = {_name(self.path, row) for row in kept}
         return len(records.rows) - len(kept)
 
     def _refuse_disorder(self, step: int, kind: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prefix_rft.errors import RunError
 from prefix_rft.runs.jsonl import append_record, read_records, rewrite_records
+from prefix_rft.runs.seals import cut_back, seals_of
 
 ROLLOUT_SAMPLES_FILE = "samples.jsonl"
 
@@ -57,6 +58,10 @@ def truncate_samples(run_path: Path, step: int) -> None:
         RunError: the file is damaged, or the disk refuses.
     """
     path = run_path / ROLLOUT_SAMPLES_FILE
+    seals = seals_of(run_path, step) if step else None
+    # It is for reading only: no run ends for what was changed in it, or because it was deleted.
+    if not path.exists() or cut_back(run_path, ROLLOUT_SAMPLES_FILE, seals, compare=False) is not None:
+        return
     records = read_records(path)
     kept = [row for row in records.rows if row["step"] <= step]
     if len(kept) < len(records.rows) or records.torn:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from prefix_rft.errors import RunError
 from prefix_rft.runs.atomic import read_json, write_json
 from prefix_rft.runs.jsonl import append_record
-from prefix_rft.runs.lock import is_locked
+from prefix_rft.runs.lock import is_locked, refuse_if_lost
 from prefix_rft.visible import visible
 
 Status = Literal["new", "queued", "running", "done", "failed", "lost"]
@@ -155,7 +155,12 @@ class StateWriter:
         )
 
     def progress(self, step: int, total_steps: int | None = None) -> None:
-        """The stage has done `step` steps; written at most every `progress_seconds`, and at the last step."""
+        """The stage has done `step` steps; written at most every `progress_seconds`, and at the last step.
+
+        Raises:
+            LockLostError: another process has taken the run over, or may have.
+        """
+        refuse_if_lost(self.run_path)
         if time.monotonic() < self._next_progress and step != total_steps:
             return
         self._next_progress = time.monotonic() + self._progress_seconds
@@ -173,6 +178,7 @@ class StateWriter:
         self._change(state, "failed", stage=state.stage, step=state.step, **asdict(failure))
 
     def _change(self, state: RunState, event: str, **details: Any) -> None:
+        refuse_if_lost(self.run_path)
         append_event(self.run_path, event, **details)
         self._write(state, durable=True)
 

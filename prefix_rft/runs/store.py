@@ -6,18 +6,17 @@ import difflib
 import os
 import re
 import shutil
+import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from prefix_rft import plain_yaml
-from prefix_rft.errors import RunError
+from prefix_rft.errors import RunError, SettingsError
 from prefix_rft.runs.atomic import TEMPORARY, move_into_place, read_json, refused, write_json, write_text
-from prefix_rft.runs.checkpoint import Checkpoint, list_checkpoints
+from prefix_rft.runs.checkpoint import Checkpoint, latest_checkpoint, list_checkpoints
 from prefix_rft.runs.identity import (
     FORMAT,
     Identity,
@@ -29,12 +28,14 @@ from prefix_rft.runs.identity import (
 from prefix_rft.runs.jsonl import Record, read_records
 from prefix_rft.runs.lock import is_locked
 from prefix_rft.runs.markers import StageMarkers
-from prefix_rft.runs.metrics import read_metrics
+from prefix_rft.runs.metrics import METRICS_FILE, read_metrics
+from prefix_rft.runs.seals import check, seals_of
 from prefix_rft.runs.state import EVENTS_FILE, RunState, append_event, read_state
 from prefix_rft.settings import RunConfig, parse
 
 CONFIG_FILE = "config.yaml"
 IDENTITY_FILE = "identity.json"
+_VISIBLE_SECONDS = 3.0
 _RUN_ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -71,7 +72,8 @@ class RunDir:
         identity = Identity(fields["kind"], fields["counts"], fields["id"])
         if not self.id == identity.id == identity_digest(identity.kind, identity.counts):
             raise RunError(
-                f"{path} names run {identity.id}, not {self.id}: the file was changed or copied here."
+                f"{path} names run {identity.id}, not {self.id}, or says otherwise what it is: the file was changed or "
+                f"copied here. Restore it from a copy, or delete {self.path} to run it afresh."
             )
         return identity
 
@@ -89,7 +91,8 @@ class RunDir:
             raise RunError(
                 f"{path} no longer describes run {self.id}: settings that count were edited, or "
                 "another version of the suite wrote it, whose settings were others. Undo the edit, or read it with "
-                "that version; to run other settings, ask for them (they get a folder of their own)."
+                "that version; or delete that file: who asks for the run again writes it anew. To run other settings, "
+                "ask for them (they get a folder of their own)."
             )
         return config
 
@@ -98,7 +101,14 @@ class RunDir:
         return read_state(self.path)
 
     def metrics(self) -> list[Record]:
-        """Rows of metrics.jsonl; see `read_metrics`."""
+        """Rows of metrics.jsonl; see `read_metrics`.
+
+        Raises:
+            RunError: a committed line is damaged, or not what it was when the newest checkpoint was saved.
+        """
+        newest = latest_checkpoint(self.path)
+        if newest is not None:
+            check(self.path, METRICS_FILE, seals_of(self.path, newest.step))
         return read_metrics(self.path)
 
     def events(self) -> list[Record]:
@@ -141,6 +151,7 @@ class Store:
         run = RunDir(self.path(identity.id))
         if not run.path.exists() and self._make(run, identity, config):
             return run
+        _wait_for(run.path / IDENTITY_FILE)
         if run.identity() != identity:
             raise RunError(f"{run.path} holds another run of the same id. Move it away, then ask again.")
         _take_over(run, config)
@@ -189,8 +200,9 @@ class Store:
         temporary = self.root / f"{TEMPORARY}{identity.id}-{uuid.uuid4().hex[:8]}"
         try:
             temporary.mkdir(parents=True)
-            write_json(temporary / IDENTITY_FILE, {"format": FORMAT, **asdict(identity)})
-            _write_config(temporary / CONFIG_FILE, config)
+            # Everything in the folder is synced once, before it appears under its name.
+            write_json(temporary / IDENTITY_FILE, {"format": FORMAT, **vars(identity)}, durable=False)
+            _write_config(temporary / CONFIG_FILE, config, durable=False)
             append_event(temporary, "created", kind=identity.kind, sweep=config.sweep)
             move_into_place(temporary, run.path)
         except FileExistsError:
@@ -202,14 +214,25 @@ class Store:
         return True
 
 
+def _wait_for(path: Path) -> None:
+    """Until it is to be seen: a server may say for a moment that there is nothing where another machine made it."""
+    deadline = time.monotonic() + _VISIBLE_SECONDS
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def _is_run(path: Path) -> bool:
     return _RUN_ID.fullmatch(path.name) is not None and os.path.exists(path / IDENTITY_FILE)
 
 
 def _take_over(run: RunDir, config: RunConfig) -> None:
+    path = run.path / CONFIG_FILE
+    if not path.exists():
+        # The settings that count are those of the run's name; who asks has them.
+        _write_config(path, config)
+        append_event(run.path, "settings restored")
     if is_locked(run.path) or run.state().status == "done":
         return
-    path = run.path / CONFIG_FILE
     changed = _differences(_dump(run.config()), _dump(config))
     if changed:
         _write_config(path, config)
@@ -230,17 +253,19 @@ def _dump(config: RunConfig) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def _write_config(path: Path, config: RunConfig) -> None:
-    write_text(path, yaml.safe_dump(_dump(config), sort_keys=False, allow_unicode=True))
+def _write_config(path: Path, config: RunConfig, *, durable: bool = True) -> None:
+    write_text(path, plain_yaml.dump(_dump(config)), durable=durable)
 
 
 def _read_config(path: Path) -> RunConfig:
+    way_out = "Restore it, or delete that file: who asks for the run again writes it anew"
     try:
         values = plain_yaml.load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot read {path}: {error}. Restore it, or delete the run's folder to start afresh."
-        ) from error
+        raise RunError(f"cannot read {path}: {error}. {way_out}.") from error
     if not isinstance(values, dict):
-        raise RunError(f"{path} holds no settings. Restore it, or delete the run's folder to start afresh.")
-    return parse(RunConfig, values)
+        raise RunError(f"{path} holds no settings. {way_out}.")
+    try:
+        return parse(RunConfig, values)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}\n{way_out}.") from None

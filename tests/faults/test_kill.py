@@ -26,7 +26,8 @@ def _optimisation(checkpoint_every: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("method", "checkpoint_every"),
-    [("prefix_rft", 5), ("sft", 1)],  # the latter is writing a checkpoint most of the time
+    # The latter is writing a checkpoint most of the time.
+    [pytest.param("prefix_rft", 5, marks=pytest.mark.slow), ("sft", 1)],
 )
 def test_killed_at_random_and_resumed_to_the_same_bits(
     make_job: MakeJob, tmp_path: Path, method: str, checkpoint_every: int

@@ -172,4 +172,4 @@ def test_an_identity_without_its_parts_is_damage(tmp_path: Path) -> None:
 def test_a_metrics_row_of_an_infinite_step_is_damage(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1e999, "kind": "train"}\n')
     with pytest.raises(RunError, match="without a step and a kind"):
-        MetricsWriter(tmp_path)
+        MetricsWriter(tmp_path).has(1, "train")

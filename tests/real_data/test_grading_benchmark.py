@@ -11,28 +11,26 @@ from benchmarks import grading
 from benchmarks.grading_work import make_work
 
 
+@pytest.mark.slow
 def test_responses_graded_together_and_alone_have_the_same_verdicts(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = [
-        "--problems",
-        "12",
-        "--samples",
-        "4",
-        "--alone",
-        "20",
-        "--workers",
-        "1",
-        "--results",
-        str(tmp_path),
-    ]
-    grading.main([*few, "--data", str(shared_data), "--lighteval", str(tmp_path / "absent")])
-    assert "lighteval: not measured" in capsys.readouterr().out
+    few = ["--problems", "12", "--samples", "4", "--alone", "20", "--workers", "1", "--figure-problems", "4"]
+    places = ["--data", str(shared_data), "--lighteval", str(tmp_path / "absent"), "--results", str(tmp_path)]
+    grading.main([*few, "--repetitions", "2", *places])
+    assert "lighteval was not measured: " in capsys.readouterr().out
     (file,) = tmp_path.glob("*.json")
-    found = json.loads(file.read_text())
-    assert found["work"] == {"problems": 12, "samples": 4}
-    assert found["verdicts_that_differ_alone"] == 0
-    assert [row["processes"] for row in found["rows"]] == [1, 1]
+    found = json.loads(file.read_text())["benchmarks"]["grading"]
+    assert (found["asked"]["problems"], found["asked"]["samples"], found["asked"]["data"]) == (
+        12,
+        4,
+        shared_data.name,
+    )
+    assert found["notes"][1].startswith("0 verdicts differ")
+    sizes = [(row["name"], row["problems"], row["samples"]) for row in found["rows"]]
+    assert sizes == [
+        ("math-verify in a loop", 12, 4), ("ours", 12, 4), ("ours, figures", 4, 4), ("ours, one at a time", 20, 1),
+    ]  # fmt: skip
 
 
 def test_the_whole_work_is_1590_problems_with_about_five_answers_each(shared_data: Path) -> None:

@@ -22,6 +22,7 @@ SHORT = ("data.max_response_tokens=96", "evaluation.samples=2", "evaluation.pass
 FEW = ("data.validation_questions=4", "data.test_questions=4")
 
 
+@pytest.mark.slow
 def test_three_steps_of_prefix_rft(trial: Start, word_problems: Path) -> None:
     done = trial(f"data.path={word_problems}", *SHORT)
     rows = done.rows("train")

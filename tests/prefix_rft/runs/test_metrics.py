@@ -68,7 +68,7 @@ def test_a_row_that_does_not_follow_is_refused(tmp_path: Path, step: int, kind: 
 def test_a_row_without_a_step_is_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"reward": 1}\n')
     with pytest.raises(RunError, match="a row without a step"):
-        MetricsWriter(tmp_path)
+        MetricsWriter(tmp_path).append(1, "train", {})
 
 
 def test_a_full_disk_while_cutting_back_loses_nothing(small_disk: Path) -> None:
