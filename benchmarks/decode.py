@@ -92,7 +92,8 @@ def _ratios(found: list[Contestant], setting: dict[str, Any]) -> list[Ratio]:
         )
         for contestant in ours
     ]  # fmt: skip
-    aimed = TARGET if (place["batch"], place["threads"]) == (128, 2) else None
+    whole = place["work"] == WHOLE  # as in training rows share their beginnings, and fewer are computed
+    aimed = TARGET if whole and (place["batch"], place["threads"]) == (128, 2) else None
     return ratios + [
         Ratio.of(
             f"{contestant.name}: decode steps a second", "the figure aimed at", place,
@@ -127,6 +128,10 @@ def _prompts(work: Work) -> list[list[int]]:
     if work.rollouts == 1:
         questions = tuple(q for q in questions if len(q.prompt) == len(questions[0].prompt))
     chosen = questions[: work.questions]
+    if len(chosen) < work.questions:
+        raise ValueError(
+            f"the task has {len(chosen)} questions of one length; --decode-questions asks for more"
+        )
     return [list(question.prompt) for question in chosen for _ in range(work.rollouts)]
 
 

@@ -42,7 +42,11 @@ def take(name: str, asked: argparse.Namespace, measure: Measure, table: Table) -
 
 
 def put_away(parts: dict[str, dict[str, Any]], *, small: bool, folder: Path | None) -> None:
-    """Keep the parts in `folder`, by default in benchmarks/results; small ones only where a folder is named."""
+    """Keep the parts in `folder`, by default in benchmarks/results; small ones only in another that is named."""
+    if small and folder is not None and folder.resolve() == RESULTS.resolve():
+        raise SystemExit(
+            "--small says nothing of speed and is not kept among the results; name another folder"
+        )
     if small and folder is None:
         print("not kept, since this was a small size; --results FOLDER keeps it")
     elif parts:

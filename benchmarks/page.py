@@ -58,6 +58,8 @@ def newest(files: Sequence[dict[str, Any]]) -> list[Taken]:
     found: dict[tuple[str, str], Taken] = {}
     for file in files:
         for name, part in file["benchmarks"].items():
+            if part["asked"].get("small"):
+                continue
             taken = Taken(name, file["file"], file["date"], file["machine"], file["versions"], part)
             key = name, taken.where
             if key not in found or found[key].part["time"] <= part["time"]:

@@ -145,7 +145,6 @@ def compete(
     fastest = in_process(ceiling, setting.device, setting.dtype, threads=threads)
     costs = {}
     for name, play in plays.items():
-        _refuse_memory(setting)
         asked = replace(work, steps=1) if name == WHOLE else work
         costs[name] = in_process(play, asked, threads=threads)
     rows = [row(name, setting, taken, threads, fastest) for name, taken in costs.items()]
@@ -155,6 +154,8 @@ def compete(
 def _on_device(device: str, asked: argparse.Namespace) -> Measured:
     parts, notes = [], []
     chosen = settings(device, asked)
+    for setting in chosen:
+        _refuse_memory(setting)
     for shape in dict.fromkeys(setting.shape for setting in chosen):
         with tempfile.TemporaryDirectory() as folder:
             model = make_model(Path(folder), shape)

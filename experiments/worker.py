@@ -24,8 +24,10 @@ from prefix_rft.runs.atomic import clear_leftovers
 from prefix_rft.runs.identity import evaluations
 from prefix_rft.runs.lock import RunLock
 from prefix_rft.runs.markers import evaluation_stage
-from prefix_rft.runs.state import StateWriter
+from prefix_rft.runs.state import STATE_FILE, StateWriter
 from prefix_rft.runs.store import CONFIG_FILE, RunDir, Store
+from prefix_rft.runs.tracking_labels import LABELS_FILE
+from prefix_rft.runs.tracking_position import POSITION_FILE
 from prefix_rft.settings import RunConfig
 
 FAILED = 1
@@ -34,6 +36,8 @@ LOCKED = 76
 LOG_FILE = "run.log"
 LESS_MEMORY = "lower backend.micro_batch_tokens or launcher.workers, or take a machine with more"
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
+_OF_OTHERS = (CONFIG_FILE, STATE_FILE, LABELS_FILE, POSITION_FILE)
+"""Files of a run that commands and the mirror may be writing without its lock."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -105,7 +109,7 @@ def _work(run: RunDir, request: Request) -> int:
     state = StateWriter(run.path)
     state.attempt()
     try:
-        clear_leftovers(run.path, but=CONFIG_FILE)  # which a command may be writing without the lock
+        clear_leftovers(run.path, but=_OF_OTHERS)
         _stages(run, request, state, stop)
     except InterruptedRunError as reason:
         print(f"interrupted: {reason}", file=sys.stderr)

@@ -24,8 +24,8 @@ _SURELY_SHALLOW = 1 << 13
 
 _ENTRY = re.compile(r"^(?=[A-Za-z_]\w*:(?: |$))", re.MULTILINE | re.ASCII)
 """Where an entry of the outermost mapping begins: whatever belongs to one is indented."""
-_OF_A_DOCUMENT = re.compile(r"^(?:---|\.\.\.|%)|[\r\x85\u2028\u2029\ufeff]", re.MULTILINE)
-"""What stands between documents, and line ends of other kinds."""
+_OF_THE_WHOLE = re.compile(r"^(?:---|\.\.\.|%)|[\r\x85\u2028\u2029\ufeff]|[&*]|<<", re.MULTILINE)
+"""What stands between documents, line ends of other kinds, and what may tie parts together: anchors and merges."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -41,11 +41,8 @@ def load(text: str) -> Any:
         return _whole(text)
     try:
         return {key: value for part in parts for key, value in deepcopy(_kept(part)).items()}
-    except (
-        ValueError,
-        AttributeError,
-    ):  # only the whole text says where and why, or that it is right after all
-        return _whole(text)
+    except (ValueError, AttributeError):
+        return _whole(text)  # which says where and why, or that it is right after all
 
 
 def _parts(text: str) -> list[str] | None:
@@ -53,7 +50,7 @@ def _parts(text: str) -> list[str] | None:
 
     The runs of a sweep share most of their settings, so that most of their parts were read before.
     """
-    if len(text) > _SURELY_SHALLOW or _OF_A_DOCUMENT.search(text) or not _ENTRY.match(text):
+    if len(text) > _SURELY_SHALLOW or _OF_THE_WHOLE.search(text) or not _ENTRY.match(text):
         return None
     return [part for part in _ENTRY.split(text) if part]
 

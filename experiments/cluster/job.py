@@ -15,7 +15,7 @@ from typing import Literal
 from experiments.worker import LOCKED, Request, log_path, work_on
 from prefix_rft.runs.atomic import read_json
 from prefix_rft.runs.markers import TRAIN
-from prefix_rft.runs.store import Store
+from prefix_rft.runs.store import RunDir, Store
 
 _PATIENCE_SECONDS = 120.0
 """For a run that another process holds: on a node that SLURM gave up on, the job's former self may still live."""
@@ -40,7 +40,7 @@ def _await(request: Request) -> None:
     before = request.run_id if request.only == "evaluate" else request.parent_id
     if before is None:
         return
-    stages = Store(request.config.store).open(before).stages
+    stages = RunDir(Store(request.config.store).path(before)).stages
     deadline = time.monotonic() + _VISIBLE_SECONDS
     while not stages.is_done(TRAIN) and time.monotonic() < deadline:
         time.sleep(1)

@@ -26,7 +26,7 @@ from prefix_rft.local.initial import write_random_model
 from prefix_rft.local.optimizer import Optimizer
 from prefix_rft.local.policy import Policy, load_policy
 from prefix_rft.local.trainer import Progress
-from prefix_rft.runs.checkpoint import save_checkpoint
+from prefix_rft.runs.checkpoint import forget_checkpoints, save_checkpoint
 from prefix_rft.runs.metrics import MetricsWriter
 from prefix_rft.runs.store import RunDir
 from prefix_rft.settings import ChainData, RunConfig, ScratchModel, SftPhase, TinyModel, base_backend
@@ -64,6 +64,7 @@ def make_base(config: RunConfig, run: RunDir, *, stop: StopFlag, progress: Progr
         InterruptedRunError: a stop was asked for; the stage starts over next time.
         SettingsError: the model is given already, or does not fit the data.
     """
+    forget_checkpoints(run.path)  # saved by an attempt that was killed before it said so
     MetricsWriter(run.path).truncate_after(0)
     if isinstance(config.model, TinyModel) and isinstance(config.data, ChainData):
         return _make_tiny(config, config.model, config.data, run, stop, progress)

@@ -24,7 +24,7 @@ class Branches:
         distinct_CL, place_B = np.unique(ids_BL, axis=0, return_inverse=True)
         self.row_B: Ints = np.arange(len(ids_BL))
         """The live rows."""
-        self.place_B: Ints = place_B
+        self.place_B: Ints = place_B.reshape(-1)
         """Where each one's branch is."""
         self.token_N: Ints = distinct_CL[:, -1]
         """The last token of the branch at each place; anything where there is none."""

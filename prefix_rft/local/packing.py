@@ -1,8 +1,7 @@
 """The distinct tokens of right-padded rows: no padding, and what several rows begin with only once.
 
 A token's hidden state depends on the tokens before it only, so rows that begin alike agree for as long as they do:
-in the prompt they share, and in the responses until they part. Of 8 rollouts a question half of all tokens and more
-are such repetitions, and rows that are the same throughout become one.
+in the prompt they share, and in the responses until they part. Rows that are the same throughout become one.
 
 Axes: B rows, L columns, U rows with tokens of their own, n distinct tokens whose states are needed, e distinct response
 tokens, r response tokens, row by row, o = B * L places.

@@ -91,22 +91,23 @@ def _bundles(pieces: Iterator[tuple[int, int, int]]) -> Iterator[_Bundle]:
         if not queries:
             row, before, keys = next_row, first, first
         queries, keys = queries + more, keys + more
-    yield _Bundle(row, before, done, done + queries)
+    if queries:
+        yield _Bundle(row, before, done, done + queries)
 
 
 def _alike(bundles: list[_Bundle]) -> Iterator[list[_Bundle]]:
     """Bundles of about one size."""
     group: list[_Bundle] = []
+    before = 0
     for bundle in sorted(bundles, key=lambda bundle: bundle.queries):
-        keys = max(other.before for other in [*group, bundle]) + bundle.queries
-        if group and (
-            bundle.queries > _UNEVEN * group[0].queries
-            or (len(group) + 1) * bundle.queries * keys > _PRODUCTS
-        ):
+        before = max(before, bundle.before)
+        products = (len(group) + 1) * bundle.queries * (before + bundle.queries)
+        if group and (bundle.queries > _UNEVEN * group[0].queries or products > _PRODUCTS):
             yield group
-            group = []
+            group, before = [], bundle.before
         group.append(bundle)
-    yield group
+    if group:
+        yield group
 
 
 def _window(group: list[_Bundle], slot_UW: Ints, row_n: Ints, column_n: Ints) -> Window:

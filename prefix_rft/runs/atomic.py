@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,13 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(doomed)
 
 
-def clear_leftovers(folder: Path, *, but: str) -> None:
-    """Remove what killed writers left half-written below a folder, except of files named `but`.
+def clear_leftovers(folder: Path, *, but: Collection[str]) -> None:
+    """Remove what killed writers left half-written below a folder, except of files with these names.
 
     For a folder into which nobody else writes now, apart from those files.
     """
     for path in list(folder.rglob(f"{TEMPORARY}*")):
-        if path.name.startswith(f"{TEMPORARY}{but}-"):
+        if any(path.name.startswith(f"{TEMPORARY}{name}-") for name in but):
             continue
         if path.is_dir():
             shutil.rmtree(path)

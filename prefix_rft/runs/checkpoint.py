@@ -24,7 +24,7 @@ from prefix_rft.runs.atomic import (
     write_json,
 )
 from prefix_rft.runs.lock import refuse_if_lost
-from prefix_rft.runs.seals import seal
+from prefix_rft.runs.seals import SEALS_FILE, seal
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
@@ -70,6 +70,15 @@ def save_checkpoint(run_path: Path, step: int, write: Callable[[Path], None], ke
             _write_new(target, write)
         _prune(run_path, keep)
     return target
+
+
+def forget_checkpoints(run_path: Path) -> None:
+    """Remove all checkpoints and what was sealed with them: the stage that wrote them starts over."""
+    refuse_if_lost(run_path)
+    (run_path / SEALS_FILE).unlink(missing_ok=True)
+    folder = run_path / "checkpoints"
+    if folder.exists():
+        remove_folder(folder)
 
 
 def list_checkpoints(run_path: Path) -> list[Checkpoint]:

@@ -9,6 +9,7 @@ finds it gone, or another's name in it, has lost the run and writes nothing more
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -66,7 +67,8 @@ class RunLock:
         self._said = json.dumps(asdict(Holder(os.getpid(), socket.gethostname(), since))).encode()
         try:
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, self._said, 0)
+            if os.pwrite(descriptor, self._said, 0) < len(self._said):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.check()  # removed between opening and locking, it locks nothing
         except OSError as error:
             self.release()

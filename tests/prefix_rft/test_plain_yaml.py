@@ -83,3 +83,16 @@ def test_what_is_read_can_be_changed_without_changing_what_is_read_next() -> Non
 
 def test_bytes_that_are_no_text_are_written_too() -> None:
     assert plain_yaml.dump({"store": "/\udcff"}) == 'store: "/\\uDCFF"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("c: 4\na: 1\n<<: {c: 3}\n", {"c": 4, "a": 1}), ("a: 1\n<<: {b: 2}\nb: 3\n", {"a": 1, "b": 3})],
+)
+def test_a_merge_gives_way_to_what_is_said_outright(text: str, values: dict[str, int]) -> None:
+    assert plain_yaml.load(text) == values
+
+
+def test_an_anchor_that_is_set_twice_is_refused_across_entries_too() -> None:
+    with pytest.raises(ValueError, match="anchor"):
+        plain_yaml.load("a: &x 1\nb: &x 2\n")

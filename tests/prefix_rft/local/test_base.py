@@ -16,8 +16,9 @@ from prefix_rft.data.encode import load_encoder
 from prefix_rft.errors import SettingsError, TrainingError
 from prefix_rft.local.base import _is_learnt, _NotLearntError, _Schooling, make_base
 from prefix_rft.local.policy import load_policy
-from prefix_rft.runs.checkpoint import latest_checkpoint, verify
+from prefix_rft.runs.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint, verify
 from prefix_rft.runs.identity import base_identity, train_identity
+from prefix_rft.runs.metrics import MetricsWriter
 from prefix_rft.runs.store import RunDir, Store
 from prefix_rft.settings import LocalBackend, RunConfig, parse
 from prefix_rft.stop import InterruptedRunError, StopFlag
@@ -167,6 +168,24 @@ def test_a_stopped_schooling_starts_over_and_ends_alike(tmp_path: Path, schooled
     assert again.run.path == run.path
     assert again.run.metrics() == schooled.run.metrics()
     assert again.weights == schooled.weights
+
+
+def test_a_schooling_that_never_said_it_was_done_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    """Killed after its checkpoint: were that kept, its weights would stand beside another attempt's curve."""
+    config = _config(SHORT | {"polish_steps": 1, "habit_steps": 1})
+    run = _run(tmp_path, config)
+    make_base(config, run, stop=StopFlag(), progress=_silent)
+    newest = latest_checkpoint(run.path)
+    assert newest is not None
+    MetricsWriter(run.path).append(newest.step + 1000, "train", {"loss": 0.0})
+    save_checkpoint(
+        run.path, newest.step + 1000, lambda folder: (folder / "model").write_text("older"), keep=1
+    )
+    seen: list[Checkpoint | None] = []
+    make_base(config, run, stop=StopFlag(), progress=lambda *_: seen.append(latest_checkpoint(run.path)))
+    assert set(seen) == {None}
+    assert latest_checkpoint(run.path) == newest
+    assert all(row["step"] <= newest.step for row in run.metrics())
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama"])
