@@ -6,7 +6,7 @@ written again: decoding begins at the end of the shortest row, and what longer r
 Rows with the same tokens so far are one branch, and cost what one row costs until they part.
 
 Axes: B rows, N places (one branch each), M = N k, L positions, h heads, k heads of keys and values, g = h / k, s head
-size, d width, c keys and values of all layers.
+size, d width.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class _Decoder:
         whole = torch.empty(size, device=self._head_dV.device)
         self._cache = list(whole)
         """Keys and values of each layer, [2, N, k, L, s]."""
-        self._histories_cNkLs = whole.flatten(0, 1)
+        self._histories = list(whole.flatten(0, 1))
+        """Each layer's keys, and its values, [N, k, L, s]."""
         self._prefill(known_NL)
 
     def step(self, token_N: Ids, position: int) -> Tensor:
@@ -113,8 +114,10 @@ class _Decoder:
         if len(target) == 0:
             return
         there, here = (torch.from_numpy(places).to(self._head_dV.device) for places in (target, source))
-        filled = self._histories_cNkLs[..., : max(positions, self._shortest), :]
-        filled.index_copy_(1, there, filled.index_select(1, here))
+        # One by one: along a second dimension PyTorch copies ten times slower.
+        for history_NkLs in self._histories:
+            filled = history_NkLs[..., : max(positions, self._shortest), :]
+            filled.index_copy_(0, there, filled.index_select(0, here))
 
     def _normalise(self, x_Nd: Tensor) -> Tensor:
         """RMSNorm without its gain and its factor sqrt(d), which the weights that follow carry."""
