@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.real_size_meter import Lap, Meter
 from benchmarks.real_size_ours import _WARM_UP_TOKENS, cost
 from benchmarks.real_size_work import Cost, Work, prompt_ids, response_ids, reward, word
+from benchmarks.trl_peer import SAME_STEP
 
 
 def play(work: Work) -> list[Cost]:
@@ -93,17 +94,8 @@ def _settings(work: Work, folder: str) -> Any:
         gradient_accumulation_steps=size.rows // size.micro_rows,
         num_generations=size.rollouts,
         max_completion_length=size.response,
-        loss_type="dr_grpo",
-        scale_rewards=False,
-        beta=0.0,
-        epsilon=0.2,
+        **SAME_STEP,
         learning_rate=work.learning_rate,
-        lr_scheduler_type="constant",
-        optim="adamw_torch_fused",
-        max_grad_norm=1.0,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
         max_steps=1 + work.steps,
         shuffle_dataset=False,
         logging_strategy="no",

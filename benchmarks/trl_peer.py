@@ -48,6 +48,14 @@ def play(work: Work, turns: Turns) -> None:
         trainer.train()
 
 
+SAME_STEP: dict[str, Any] = {
+    "loss_type": "dr_grpo", "scale_rewards": False, "beta": 0.0, "epsilon": 0.2,
+    "lr_scheduler_type": "constant", "optim": "adamw_torch_fused", "max_grad_norm": 1.0,
+    "temperature": 1.0, "top_k": 0, "top_p": 1.0,
+}  # fmt: skip
+"""What TRL is told so that its step is ours: plain RFT (Dr.GRPO), no KL term, plain sampling."""
+
+
 def _settings(work: Work, folder: str) -> Any:
     from trl import GRPOConfig
 
@@ -57,18 +65,9 @@ def _settings(work: Work, folder: str) -> Any:
         gradient_accumulation_steps=1,
         num_generations=work.rollouts,
         max_completion_length=work.max_new,
-        loss_type="dr_grpo",
-        scale_rewards=False,
-        beta=0.0,
-        epsilon=0.2,
+        **SAME_STEP,
         learning_rate=work.learning_rate,
-        lr_scheduler_type="constant",
-        optim="adamw_torch_fused",
         adam_beta2=0.99,
-        max_grad_norm=1.0,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
         max_steps=1_000_000,
         logging_strategy="no",
         save_strategy="no",
