@@ -173,8 +173,8 @@ class Book:
             self._add(line)
         except OSError as error:
             raise SubmissionError(
-                f"cannot write {self.path}: {error.strerror}. What is on record stays; free some space there, then "
-                "give the same command again: it looks for what SLURM has taken."
+                f"cannot write {self.path}: {error.strerror}. What is on record stays. Make room or give yourself the "
+                "right to write there, then give the same command again: it looks for what SLURM has taken."
             ) from error
 
     def _add(self, line: bytes) -> None:

@@ -220,8 +220,8 @@ def _send(
         (folder / TASKS_FILE).write_text(json.dumps(tasks_of(draft, terms), indent=1))
     except OSError as error:
         raise SubmissionError(
-            f"cannot write {folder}: {error.strerror}. Of this array nothing was submitted; free some space there, "
-            "then give the same command again."
+            f"cannot write {folder}: {error.strerror}. Of this array nothing was submitted. Make room or give "
+            "yourself the right to write there, then give the same command again."
         ) from error
     book.plan(entry)
     try:

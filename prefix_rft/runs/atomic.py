@@ -14,6 +14,7 @@ from typing import Any
 from prefix_rft.errors import RunError
 
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.ENOENT, errno.ENOTDIR)
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, *_NOT_ALLOWED)
 """Error numbers of a disk that is full, broken, or not for this user to write."""
 TEMPORARY = ".tmp-"
@@ -141,14 +142,18 @@ def refused(path: Path, error: Exception, kind: type[RunError] = RunError) -> Ru
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return kind(
         f"cannot write {path}: {reason} ({_free(path)}). What was written before is still there. "
-        f"{_advice(error)}, then give the same command again: it goes on."
+        f"{remedy(error)} (or set store=<a folder elsewhere>), then give the same command again: it goes on."
     )
 
 
-def _advice(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in _NOT_ALLOWED:
-        return "Make that folder writable for you (or set store=<a folder elsewhere>)"
-    return "Free some space (or set store=<a folder on another disk>)"
+def remedy(error: Exception) -> str:
+    """What helps against a disk that refused."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _NOT_ALLOWED:
+        return "Make that folder writable for you"
+    if number in _NO_FOLDER:
+        return "See to it that the folder is there"
+    return "Free some space"
 
 
 def _free(path: Path) -> str:

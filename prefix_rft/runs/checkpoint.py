@@ -44,8 +44,9 @@ class Checkpoint:
 def save_checkpoint(run_path: Path, step: int, write: Callable[[Path], None], keep: int) -> Checkpoint:
     """Save a checkpoint, then prune the oldest ones; the caller holds the run's lock.
 
-    Rows of metrics.jsonl written before are on the disk, and sealed, before the checkpoint appears. A step that is
-    already saved intact is not written again.
+    Rows of metrics.jsonl written before are on the disk, and sealed, before the checkpoint appears: a run that goes on
+    from it cuts the file back to its size of now, so rows of later steps must not have been written yet. A step that
+    is already saved intact is not written again.
 
     Args:
         run_path: the run directory, named by the run's id.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -51,6 +52,20 @@ def test_a_full_disk_keeps_the_old_file_and_says_how_much_is_free(small_disk: Pa
     assert "state.json: No space left on device" in message
     assert re.search(r"0\.\d of 0 MiB free", message)
     assert "store=" in message
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EROFS, "Make that folder writable for you"),
+        (errno.ENOENT, "See to it that the folder is there"),
+    ],
+)
+def test_what_helps_depends_on_why_the_disk_refused(tmp_path: Path, number: int, advice: str) -> None:
+    said = str(atomic.refused(tmp_path / "rows", OSError(number, os.strerror(number))))
+    assert advice in said
+    assert os.strerror(number) in said
 
 
 def test_a_refused_sync_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
