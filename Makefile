@@ -74,10 +74,10 @@ demo: $(VENV)/.installed ## train SFT, RFT, SFT->RFT and Prefix-RFT on the embed
 	$(BIN)/prefix-rft demo
 
 test: $(VENV)/.installed-dev ## the fast tests
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not verl and not vllm and not slurm and not browser and not lighteval and not gpu'
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m 'not slow and not verl and not vllm and not slurm and not browser and not lighteval and not gpu'
 
 test-verl: $(VENV)/.installed-verl ## the tests that need verl and Ray, in several processes of their own
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'verl and not slow and not vllm and not gpu' -rs
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'verl and not slow and not vllm and not gpu' -rs
 
 test-vllm: $(VENV)/.installed-dev $(VENV_VLLM)/.installed ## the tests that sample with a real vLLM and ask a real `vllm serve`, on a CPU
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 VENV_VLLM=$(VENV_VLLM) $(BIN)/python -m pytest -m vllm tests/eval -rs
@@ -89,7 +89,7 @@ test-lighteval: $(VENV)/.installed-dev $(LIGHTEVAL)/.installed ## the tests that
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PREFIX_RFT_LIGHTEVAL=$(abspath $(LIGHTEVAL)) $(BIN)/python -m pytest -m lighteval tests/eval/lighteval -rs
 
 test-slurm: $(VENV)/.installed-dev ## the tests that start a real SLURM on this machine (apt-get install slurm-wlm munge)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm -rs
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m slurm -rs
 
 test-browser: $(VENV)/.installed-dev ## the report page in a headless Chromium (apt-get install --no-install-recommends chromium chromium-driver)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'browser and not slow' -rs

@@ -20,7 +20,10 @@ def main() -> int:
     with (cell / f"{stage}.begun").open("a") as file:
         file.write(f"{os.environ['SLURM_ARRAY_JOB_ID']} {said.get('note', '')}\n")
     alive = cell / f"{stage}.alive"
-    alive.touch(exist_ok=False)  # two at once would be an error
+    # SLURM may kill a stage without a warning, which then leaves its file.
+    if alive.exists() and Path("/proc", alive.read_text()).exists():
+        raise FileExistsError(f"{alive}: two at once")
+    alive.write_text(str(os.getpid()))
     try:
         return count(cell, stage, said, stop)
     finally:

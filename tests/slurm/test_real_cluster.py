@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,15 @@ def saved(cells, name):
     return int(text or 0)
 
 
+def is_alive(cells, name):
+    """Whether the process still runs: killed without a warning, it leaves its file."""
+    try:
+        pid = (cells.folder / name / "train.alive").read_text()
+    except FileNotFoundError:
+        return False
+    return Path("/proc", pid).exists()
+
+
 def start_now(cells, name):
     """SLURM lets a requeued job wait for two minutes; the test for three seconds (the node has to forget the job)."""
     ref = cells.book.places()[name, "train"].ref
@@ -119,7 +129,7 @@ def test_a_node_that_dies_gives_its_job_back(cells, sandbox):
     cells.slurm.try_to_ask(
         "scontrol", "update", f"NodeName={node}", "State=RESUME"
     )  # or it came back by itself
-    cells.wait(lambda: not (cells.folder / "cell" / "train.alive").exists())
+    cells.wait(lambda: not is_alive(cells, "cell"))
     start_now(cells, "cell")
     assert cells.settle() == {"cell": ("done", "done")}
     assert len(cells.begun("cell")) == 2
