@@ -22,6 +22,8 @@ LONGEST = (
     "tests/experiments/test_interruptions.py",
     "tests/experiments/test_front_door.py",
     "tests/prefix_rft/local/test_conformance.py",
+    "tests/prefix_rft/verl_backend/test_end_to_end.py",
+    "tests/slurm/test_the_same_weights.py",
 )
 """Files that take longest: begun last, they would leave all processes but one without work."""
 
