@@ -18,6 +18,9 @@ AUDIT ?= .venv-audit
 SECONDS ?= 60
 BENCHMARKS ?=
 
+# Tests begin hundreds of processes, each of which would compile everything it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo docs fuzz audit test test-browser lighteval test-lighteval vllm test-vllm test-verl vllm-verl test-vllm-verl test-slurm slurm-sandbox slurm-sandbox-stop test-all verl lint bench clean
 
@@ -74,7 +77,7 @@ demo: $(VENV)/.installed ## train SFT, RFT, SFT->RFT and Prefix-RFT on the embed
 	$(BIN)/prefix-rft demo
 
 test: $(VENV)/.installed-dev ## the fast tests
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m 'not slow and not verl and not vllm and not slurm and not browser and not lighteval and not gpu'
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not verl and not vllm and not slurm and not browser and not lighteval and not gpu'
 
 test-verl: $(VENV)/.installed-verl ## the tests that need verl and Ray, in several processes of their own
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'verl and not slow and not vllm and not gpu' -rs

@@ -81,6 +81,7 @@ def test_a_peer_that_fails_is_no_result(tmp_path: Path) -> None:
         by_lighteval(WORK, python)
 
 
+@pytest.mark.slow
 def test_the_small_size_measures_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     grading.main(["--small", "--results", str(tmp_path)])
     (file,) = tmp_path.iterdir()

@@ -101,6 +101,7 @@ def test_our_steps_tell_their_phases_which_sum_to_the_step(model: Path) -> None:
     assert row(found, work_of(model))["path"] == "fast"
 
 
+@pytest.mark.slow
 def test_the_small_size_measures_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     local_step.main(["--small", "--results", str(tmp_path)])
     (file,) = tmp_path.iterdir()

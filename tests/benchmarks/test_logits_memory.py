@@ -17,6 +17,7 @@ linux = pytest.mark.skipif(
 
 
 @linux
+@pytest.mark.slow
 def test_the_plain_computation_takes_several_times_its_logits_and_the_chunked_one_does_not() -> None:
     size = Size(tokens=1024, vocabulary=20_000, width=8, budget=1 << 20)
     plain, chunked = run("plain", size, threads=1), run("chunked", size, threads=1)
