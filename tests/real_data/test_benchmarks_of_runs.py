@@ -41,6 +41,7 @@ def asked(files: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_and_its_base_are_measured(trial: Start, word_problems: Path, files: Path) -> None:
     done = trial(f"data.path={word_problems}", *asked(files))
     for run in (done.run, done.base):
