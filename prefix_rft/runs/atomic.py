@@ -142,11 +142,11 @@ def refused(path: Path, error: Exception, kind: type[RunError] = RunError) -> Ru
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return kind(
         f"cannot write {path}: {reason} ({_free(path)}). What was written before is still there. "
-        f"{remedy(error)} (or set store=<a folder elsewhere>), then give the same command again: it goes on."
+        f"{_remedy(error)} (or set store=<a folder elsewhere>), then give the same command again: it goes on."
     )
 
 
-def remedy(error: Exception) -> str:
+def _remedy(error: Exception) -> str:
     """What helps against a disk that refused."""
     number = error.errno if isinstance(error, OSError) else None
     if number in _NOT_ALLOWED:
