@@ -19,6 +19,11 @@ from prefix_rft.runs.provenance import loaded_source
 PACKAGES = ("torch", "transformers", "trl", "math-verify", "numpy", "pandas", "pyarrow", "hydra-core")
 """Those whose version can change a benchmark's figures."""
 
+WRITTEN = ("benchmarks/results", "docs/benchmarks.md")
+"""What benchmarks write themselves: the parts measured before are no change of the code."""
+
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def processor() -> str:
     """Model of the processor, as the system states it."""
@@ -84,12 +89,20 @@ def versions() -> dict[str, str | None]:
     return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
+@cache
 def commit() -> str:
-    """The code's commit, with a mark where files differ from it; else why there is none."""
+    """The code's commit, with a mark where what could change a figure differs from it; else why there is none."""
     source = loaded_source()
     if source["commit"] is None:
         return f"none: {source['reason']}"
-    return source["commit"] + (" with changes" if source["dirty"] else "")
+    return source["commit"] + (" with changes" if source["dirty"] and _code_differs(ROOT) else "")
+
+
+def _code_differs(root: Path) -> bool:
+    """Whether anything but what benchmarks write is changed or new since the commit."""
+    command = ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=all", "--", "."]
+    aside = [f":(exclude){path}" for path in WRITTEN]
+    return bool(subprocess.run([*command, *aside], check=True, capture_output=True).stdout.strip())
 
 
 def today() -> str:

@@ -62,6 +62,31 @@ def test_the_commit_is_that_of_the_code_or_says_why_there_is_none() -> None:
     assert machine.commit().startswith(done.stdout.strip() if done.returncode == 0 else "none: ")
 
 
+def test_results_and_their_page_are_no_change_of_the_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setattr(machine, "loaded_source", lambda: {"commit": "c0ffee", "dirty": "a digest"})
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    said = [_commit_with(tmp_path / name) for name in (*_WRITTEN_BY_BENCHMARKS, "docs/other.md")]
+    assert said == ["c0ffee", "c0ffee", "c0ffee with changes"]
+
+
+_WRITTEN_BY_BENCHMARKS = ("benchmarks/results/2026-11-22-a-machine.json", "docs/benchmarks.md")
+
+
+def _commit_with(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("new")
+    machine.commit.cache_clear()
+    try:
+        return machine.commit()
+    finally:
+        machine.commit.cache_clear()
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak is read from Linux's /proc")
 def test_the_peak_is_that_of_the_process_and_not_of_the_one_that_started_it() -> None:
     held = np.ones(50_000_000)
