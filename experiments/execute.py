@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from types import FrameType
 
 from experiments.exits import CellsFailedError, CellsInterruptedError
@@ -187,16 +188,17 @@ class _Executor:
         return run_id not in self.report.done and run_id not in self.report.failures
 
     def _start_ready(self) -> None:
+        trained = cache(self._is_trained)  # A parent's markers are read once, however many runs wait for it.
         for task in self.report.plan.tasks:
             if self.report.interrupted or len(self.live) >= self.slots:
                 return
             if self._is_open(task.id) and task.id not in self.live:
                 with self._failing(task):
-                    self._start_if_ready(task)
+                    self._start_if_ready(task, trained)
 
-    def _start_if_ready(self, task: Task) -> None:
+    def _start_if_ready(self, task: Task, trained: Callable[[str], bool]) -> None:
         parent, run = task.run.parent_id, self.runs[task.id]
-        if parent is not None and not self._is_trained(parent):
+        if parent is not None and not trained(parent):
             if parent in self.report.failures:
                 self.report.failures[task.id] = f"not started: it needs run {parent}, which failed"
         elif is_locked(run.path):

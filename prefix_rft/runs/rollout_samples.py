@@ -60,7 +60,7 @@ def truncate_samples(run_path: Path, step: int) -> None:
     path = run_path / ROLLOUT_SAMPLES_FILE
     seals = seals_of(run_path, step) if step else None
     # It is for reading only: no run ends for what was changed in it, or because it was deleted.
-    if not path.exists() or cut_back(run_path, ROLLOUT_SAMPLES_FILE, seals, compare=False) is not None:
+    if not path.exists() or cut_back(run_path, ROLLOUT_SAMPLES_FILE, seals) is not None:
         return
     records = read_records(path)
     kept = [row for row in records.rows if row["step"] <= step]

@@ -1,8 +1,9 @@
 """seals.json: what the files that grow beside the checkpoints held when each checkpoint was saved.
 
 A changed digit in a row of metrics is still a row of metrics: only a digest tells. And what a resumed run drops, the
-rows after its checkpoint, can be cut off by their place, whatever became of them. Without the file, or with a damaged
-one, nothing is compared; the next checkpoint writes it anew.
+rows after its checkpoint, can be cut off by their place, whatever became of them: of a file that is only for reading
+the place is all that is kept. Without the file, or with a damaged one, nothing is compared; the next checkpoint writes
+it anew.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from prefix_rft.errors import RunError
 from prefix_rft.runs.atomic import read_json, refused, sync_file, write_bytes, write_json
 
 SEALS_FILE = "seals.json"
-GROWING = ("metrics.jsonl", "samples.jsonl")
+COMPARED = ("metrics.jsonl",)
+"""Files from which numbers are computed: they must still hold what they held."""
+GROWING = (*COMPARED, "samples.jsonl")
 """The files: they are only ever added to, or cut back to a checkpoint."""
 
 Seals = Mapping[str, Mapping[str, Any]]
-"""File name -> size in bytes, and SHA-256 of so many first bytes."""
+"""File name -> size in bytes and, of a file that is compared, SHA-256 of so many first bytes."""
 
 
 def seal(run_path: Path, step: int, kept: Collection[int]) -> None:
@@ -49,12 +52,12 @@ def seals_of(run_path: Path, step: int) -> Seals:
 
 
 def check(run_path: Path, name: str, seals: Seals) -> None:
-    """Make sure that a file still begins with what was sealed.
+    """Make sure that a file still begins with what was sealed, if it is one that is compared.
 
     Raises:
         RunError: it does not; names the file and how to go on.
     """
-    if name not in seals:
+    if name not in seals or name not in COMPARED:
         return
     path, size = run_path / name, seals[name]["size"]
     content = path.read_bytes() if path.exists() else b""
@@ -67,14 +70,13 @@ def check(run_path: Path, name: str, seals: Seals) -> None:
     )
 
 
-def cut_back(run_path: Path, name: str, seals: Seals | None, *, compare: bool = True) -> int | None:
+def cut_back(run_path: Path, name: str, seals: Seals | None) -> int | None:
     """Drop what was written after a checkpoint, unread; everything where there is none (`seals` is None).
 
     Args:
         run_path: the run directory.
         name: of the file.
         seals: what it held at the checkpoint.
-        compare: refuse a file that no longer begins with that.
 
     Returns:
         How many lines were dropped; None where nothing was sealed of the file.
@@ -85,8 +87,7 @@ def cut_back(run_path: Path, name: str, seals: Seals | None, *, compare: bool = 
     path = run_path / name
     if seals is not None and name not in seals:
         return None
-    if compare:
-        check(run_path, name, seals or {})
+    check(run_path, name, seals or {})
     size = 0 if seals is None else seals[name]["size"]
     try:
         content = path.read_bytes() if path.exists() else b""
@@ -104,6 +105,8 @@ def _there(run_path: Path) -> list[str]:
 
 def _seal_of(path: Path) -> dict[str, Any]:
     sync_file(path)
+    if path.name not in COMPARED:
+        return {"size": path.stat().st_size}
     content = path.read_bytes()
     return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 

@@ -108,6 +108,21 @@ def test_no_more_runs_at_a_time_than_workers(workers, cell):
     assert workers.most_at_once == 2
 
 
+def test_a_parent_is_looked_at_once_however_many_wait_for_it(workers, cell, monkeypatch):
+    looked, walks = [], []
+    walk = module._Executor._start_ready
+
+    def is_trained(self, run_id):
+        looked.append((len(walks), run_id))
+        return run_id in self.report.done
+
+    monkeypatch.setattr(module._Executor, "_is_trained", is_trained)
+    monkeypatch.setattr(module._Executor, "_start_ready", lambda self: (walks.append(1), walk(self)))
+    report = execute([cell("rft", seed) for seed in range(20)])
+    assert len(report.done) == 21
+    assert len(looked) == len(set(looked)) <= len(walks)
+
+
 def test_a_failed_parent_fails_its_children_and_nothing_else(workers, cell):
     workers.ends = {"sft 0": [FAILED]}
     report = execute([cell("sft_rft"), cell("rft")])
