@@ -15,6 +15,8 @@ from pathlib import Path
 CONF = Path(__file__).parent / "conf"
 SWEEP = "sweep"
 """The group whose choices are the files of sweeps/."""
+DEFAULT_SWEEP = "main_results"
+"""What a command works on where no sweep is named."""
 
 _OVERRIDE = re.compile(r"~|[+]{0,2}[A-Za-z_][\w.@/-]*=")
 _NOT_A_SETTING = ("-", "~", "hydra.")

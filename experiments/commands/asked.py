@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments import sweeps
-from experiments.overrides import SWEEP
+from experiments.overrides import DEFAULT_SWEEP, SWEEP
 from prefix_rft.errors import SettingsError
 
-DEFAULT_SWEEP = "main_results"
 ALL = "all"
 
 

@@ -121,7 +121,7 @@ def _jupyter() -> Any:
 
 def _environment(settings: Sequence[str]) -> dict[str, str]:
     """What the kernel is told through its environment; contradictory settings are refused here."""
-    from experiments.commands.asked import DEFAULT_SWEEP
+    from experiments.overrides import DEFAULT_SWEEP
     from experiments.notebook import SETTINGS_VARIABLE, STORE_VARIABLE
     from experiments.selection import select
 

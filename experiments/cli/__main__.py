@@ -1,0 +1,5 @@
+"""`python -m experiments.cli` is `prefix-rft`."""
+
+from experiments.cli import main
+
+main()
