@@ -18,6 +18,9 @@ AUDIT ?= .venv-audit
 SECONDS ?= 60
 BENCHMARKS ?=
 
+# The files with tests of a marker: reading all the others takes a quarter of a minute a process.
+marked = $$(grep -rl --include='test_*.py' -w 'mark.$(1)' tests)
+
 # Tests begin hundreds of processes, each of which would compile everything it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -80,7 +83,7 @@ test: $(VENV)/.installed-dev ## the fast tests
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not verl and not vllm and not slurm and not browser and not lighteval and not gpu'
 
 test-verl: $(VENV)/.installed-verl ## the tests that need verl and Ray, in several processes of their own
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'verl and not slow and not vllm and not gpu' -rs
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'verl and not slow and not vllm and not gpu' -rs $(call marked,verl)
 
 test-vllm: $(VENV)/.installed-dev $(VENV_VLLM)/.installed ## the tests that sample with a real vLLM and ask a real `vllm serve`, on a CPU
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 VENV_VLLM=$(VENV_VLLM) $(BIN)/python -m pytest -m vllm tests/eval -rs
@@ -92,10 +95,10 @@ test-lighteval: $(VENV)/.installed-dev $(LIGHTEVAL)/.installed ## the tests that
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PREFIX_RFT_LIGHTEVAL=$(abspath $(LIGHTEVAL)) $(BIN)/python -m pytest -m lighteval tests/eval/lighteval -rs
 
 test-slurm: $(VENV)/.installed-dev ## the tests that start a real SLURM on this machine (apt-get install slurm-wlm munge)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m slurm -rs
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m slurm -rs $(call marked,slurm)
 
 test-browser: $(VENV)/.installed-dev ## the report page in a headless Chromium (apt-get install --no-install-recommends chromium chromium-driver)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'browser and not slow' -rs
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'browser and not slow' -rs $(call marked,browser)
 
 slurm-sandbox: $(VENV)/.installed ## start a SLURM of two virtual nodes in SANDBOX (apt-get install slurm-wlm munge); docs/slurm.md
 	$(BIN)/python -m slurm.testing start $(SANDBOX)

@@ -121,8 +121,8 @@ def _jupyter() -> Any:
 
 def _environment(settings: Sequence[str]) -> dict[str, str]:
     """What the kernel is told through its environment; contradictory settings are refused here."""
-    from experiments.overrides import DEFAULT_SWEEP
     from experiments.notebook import SETTINGS_VARIABLE, STORE_VARIABLE
+    from experiments.overrides import DEFAULT_SWEEP
     from experiments.selection import select
 
     store = select(DEFAULT_SWEEP, settings).store.root
