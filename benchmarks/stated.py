@@ -18,8 +18,8 @@ class Stated:
     """Factor of the steps before."""
     decode_steps: int = 32
 
-    def __call__(self, work: Work, turns: Turns) -> None:
-        """See `benchmarks.steps.Play`."""
+    def __call__(self, work: Work, turns: Turns, **told: object) -> None:
+        """See `benchmarks.steps.Play`; whatever else a contestant is told changes nothing here."""
         taken = 0
         while turns.wait():
             taken += 1

@@ -138,6 +138,7 @@ SEAMS: tuple[Seam, ...] = (
         "(tensor, data)",
         "log-probabilities meet their tokens in the loss",
     ),
+    Seam("verl.utils.import_utils:is_trl_available", "()", "verl works where TRL is installed too"),
     Seam(
         "verl.trainer.constants_ppo:get_ppo_ray_runtime_env",
         "(config=None)",

@@ -15,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from prefix_rft.settings import VerlBackend
 
+BESIDE_TRL = "prefix_rft.verl_backend.beside_trl"
+_MODULES = "VERL_USE_EXTERNAL_MODULES"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -24,12 +26,17 @@ def environment(backend: VerlBackend) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFER_QUEUE_ENABLE": "1",
+        _MODULES: _modules(backend.plugin),
     }
-    if backend.plugin is not None:
-        values["VERL_USE_EXTERNAL_MODULES"] = backend.plugin
     if backend.device == "cpu":
         values |= {"VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1", "TQ_NUM_THREADS": "1"}
     return values
+
+
+def _modules(plugin: str | None) -> str:
+    """What verl imports at its start: ours first, and what the user's own environment names."""
+    asked = os.environ.get(_MODULES, "").split(",")
+    return ",".join(dict.fromkeys(filter(None, (BESIDE_TRL, plugin, *asked))))
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def test_in_training_a_question_has_several_rollouts(tmp_path: Path) -> None:
 def test_both_works_are_measured_on_every_number_of_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode, "_ours", _stated)
+    monkeypatch.setattr(decode, "_ours", Stated(0.1, WARM_UP))
     asked = Decoding(random_model(tmp_path / "model", 32), 2, 2, 32, [1, 2], ["float32"], 2)
     found = decode.measure(asked, tmp_path, Stated(0.3, WARM_UP))
     assert [(line["threads"], line["work"], line["name"]) for line in found.rows] == [
@@ -77,7 +77,3 @@ def test_both_works_are_measured_on_every_number_of_threads(
     ]
     assert found.rows[1]["steps_per_second"] == pytest.approx(32 / 0.1)
     assert [ratio.median for ratio in found.ratios] == pytest.approx([3.0, 320.0] * 4)
-
-
-def _stated(work: Work, turns: object, *, dtype: str) -> None:
-    Stated(0.1, WARM_UP)(work, turns)  # type: ignore[arg-type]

@@ -97,5 +97,6 @@ def test_equals_are_told_apart_no_more_often_than_the_level(benchmarks: int) -> 
     for trial in range(400):
         bases = [[(scores(rng, 3, 0.0), scores(rng, 3, 0.0)) for _ in range(benchmarks)] for _ in range(2)]
         errors += pooled_bootstrap(bases, "trial", trial, resamples=1000).p_value < 0.05
-    # 5% of 400 are 20, with a standard deviation of 4.4.
-    assert 6 <= errors <= 33
+    # At most 5%: 20 of 400 with a standard deviation of 4.4. Two base models of three seeds err on the safe side: of
+    # 2,000 comparisons, 2.0% with one benchmark and 2.4% with three.
+    assert 1 <= errors <= 33

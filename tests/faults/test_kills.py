@@ -134,7 +134,7 @@ def test_an_evaluation_killed_until_it_ends(nursery: Nursery, make_job: MakeJob,
     for one in (straight, job):
         one.finish_here()
     seconds = seconds_of(nursery, straight)
-    landed = killed_to_the_end(nursery, job, "evaluation", seconds / 3)
+    landed = killed_to_the_end(nursery, job, "evaluation", seconds / 5)
     assert landed >= KILLS["evaluation"]
     assert _digests(job.run.path / "eval") == _digests(straight.run.path / "eval")
     assert job.run.state().status == "done"

@@ -62,11 +62,19 @@ def _try(name: str, examples: int) -> None:
     )
     @given(texts(name))
     def holds(raw: bytes) -> None:
-        began = time.thread_time()
-        targets.TARGETS[name](raw)
-        assert time.thread_time() - began < SLOWEST_SECONDS, f"{len(raw)} bytes take too long"
+        taken = _seconds(name, raw)
+        # A collection of garbage takes that long by itself in a process that has run thousands of tests; not twice.
+        if taken >= SLOWEST_SECONDS:
+            taken = _seconds(name, raw)
+        assert taken < SLOWEST_SECONDS, f"{len(raw)} bytes take too long"
 
     holds()
+
+
+def _seconds(name: str, raw: bytes) -> float:
+    began = time.thread_time()
+    targets.TARGETS[name](raw)
+    return time.thread_time() - began
 
 
 def _examples(name: str, plain: int, with_files: int) -> int:

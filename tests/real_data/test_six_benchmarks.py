@@ -32,7 +32,7 @@ def test_all_six_end_to_end(model: Path, shared_data: Path, tmp_path: Path) -> N
     ]  # fmt: skip
     done = CliRunner().invoke(app, ["eval", *settings])
     assert done.exit_code == 0, done.output
-    assert "mean of 6" in done.output
+    assert "Avg of 6" in done.output
     for name in GROUPS["paper"]:
         (folder,) = (tmp_path / "tiny" / name).iterdir()
         scores = read_scores(folder)

@@ -232,7 +232,7 @@ def _run(folder: Path, world: int) -> dict[str, Any]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {
-        "VERL_USE_EXTERNAL_MODULES": "prefix_rft.verl_backend.testing",
+        "VERL_USE_EXTERNAL_MODULES": "prefix_rft.verl_backend.beside_trl,prefix_rft.verl_backend.testing",
         "VERL_PLATFORM": "cpu",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
