@@ -89,7 +89,6 @@ def test_what_cannot_be_averaged_is_refused(bases: list[list[tuple[Floats, Float
         pooled_bootstrap(bases)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("benchmarks", [1, 3])
 def test_equals_are_told_apart_no_more_often_than_the_level(benchmarks: int) -> None:
     rng = np.random.default_rng(3)
