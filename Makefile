@@ -17,6 +17,7 @@ FUZZ ?= .venv-fuzz
 AUDIT ?= .venv-audit
 SECONDS ?= 60
 BENCHMARKS ?=
+WHICH ?= slurm
 
 # The files with tests of a marker: reading all the others takes a quarter of a minute a process.
 marked = $$(grep -rl --include='test_*.py' -w 'mark.$(1)' tests)
@@ -95,7 +96,7 @@ test-lighteval: $(VENV)/.installed-dev $(LIGHTEVAL)/.installed ## the tests that
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PREFIX_RFT_LIGHTEVAL=$(abspath $(LIGHTEVAL)) $(BIN)/python -m pytest -m lighteval tests/eval/lighteval -rs
 
 test-slurm: $(VENV)/.installed-dev ## the tests that start a real SLURM on this machine (apt-get install slurm-wlm munge)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m slurm -rs $(call marked,slurm)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m '$(WHICH)' -rs $(call marked,slurm)
 
 test-browser: $(VENV)/.installed-dev ## the report page in a headless Chromium (apt-get install --no-install-recommends chromium chromium-driver)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'browser and not slow' -rs $(call marked,browser)
